@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { startPostgres } from '../src/testing/postgres.ts'
+
+/**
+ * Runs the tests with one PostgreSQL for all files. `--fast` leaves out test/slow and test/e2e (npm run check);
+ * other arguments are file patterns.
+ */
+const args = process.argv.slice(2)
+const fast = args.includes('--fast')
+const patterns = args.filter((arg) => !arg.startsWith('--'))
+const files = globSync(
+  patterns.length > 0 ? patterns : ['src/**/*.test.ts', 'simulators/**/*.test.ts', 'test/**/*.test.ts'],
+)
+  .filter((file) => !file.includes('node_modules') && !(fast && /^test\/(e2e|slow)\//.test(file)))
+  .sort()
+const postgres = await startPostgres()
+const env = { ...process.env, ATLAS_TEST_POSTGRES: postgres.url, ...(fast && { ATLAS_TEST_FAST: '1' }) }
+const runner = spawn(
+  process.execPath,
+  [
+    '--test',
+    '--test-timeout=300000',
+    ...(args.some((arg) => arg.startsWith('--test-reporter')) ? [] : [`--test-reporter=${fast ? 'dot' : 'spec'}`]),
+    ...args.filter((a) => a.startsWith('--test')),
+    ...files,
+  ],
+  {
+    stdio: 'inherit',
+    env,
+  },
+)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => runner.kill(signal))
+const code = await new Promise<number>((resolve) => runner.once('close', (status) => resolve(status ?? 1)))
+await postgres.stop()
+// Said outright: an exit hook of the PostgreSQL package would otherwise end a failed run with 0.
+process.exit(code)

@@ -1,0 +1,265 @@
+import type { KeyObject } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Config } from './config.ts'
+import { connectors } from './connectors/index.ts'
+import type { Action, Resource } from './core/action.ts'
+import { makeHttpDoor } from './doors/http/door.ts'
+import { makeMcpDoor } from './doors/mcp/door.ts'
+import { makeSchedule } from './doors/schedule/schedule.ts'
+import { approvalActions } from './features/approvals/actions.ts'
+import { makeApprovals } from './features/approvals/approvals.ts'
+import { approvalsMigrations } from './features/approvals/migrations.ts'
+import { auditActions } from './features/audit/actions.ts'
+import type { AuditEvent } from './features/audit/event.ts'
+import { type AuditLog, openLog } from './features/audit/log.ts'
+import { auditMigrations } from './features/audit/migrations.ts'
+import { connectionActions } from './features/connections/actions.ts'
+import { makeConnections } from './features/connections/connections.ts'
+import { connectionsMigrations } from './features/connections/migrations.ts'
+import { identityActions } from './features/identity/actions.ts'
+import { type AuthFailure, type Identity, makeIdentity } from './features/identity/identity.ts'
+import { identityMigrations } from './features/identity/migrations.ts'
+import { inventoryActions } from './features/inventory/actions.ts'
+import { makeInventory } from './features/inventory/inventory.ts'
+import { inventoryMigrations } from './features/inventory/migrations.ts'
+import { rateLimitHeaders } from './features/limits/headers.ts'
+import { makeLimiter } from './features/limits/limiter.ts'
+import { makeLoginThrottle } from './features/limits/login.ts'
+import { policyActions } from './features/policy/actions.ts'
+import { policyMigrations } from './features/policy/migrations.ts'
+import { makePolicy } from './features/policy/policy.ts'
+import { vaultActions } from './features/vault/actions.ts'
+import { checkRootKey } from './features/vault/keyring.ts'
+import { vaultMigrations } from './features/vault/migrations.ts'
+import { makeVault } from './features/vault/vault.ts'
+import { makeCatalog, makeVisible } from './gate/catalog.ts'
+import { makeCheck } from './gate/check.ts'
+import { makeInvoke } from './gate/invoke.ts'
+import type { Database } from './lib/db/database.ts'
+import { migrate } from './lib/db/migrate.ts'
+import { makeHttp } from './lib/http-client.ts'
+import type { Log } from './lib/log.ts'
+
+export const migrations = [
+  ...auditMigrations,
+  ...vaultMigrations,
+  ...identityMigrations,
+  ...policyMigrations,
+  ...approvalsMigrations,
+  ...inventoryMigrations,
+  ...connectionsMigrations,
+]
+
+type Parts = {
+  readonly config: Config
+  readonly database: Database
+  readonly rootKey: KeyObject
+  readonly tls?: { readonly cert: string; readonly key: string }
+  readonly makeLog: (redact: (value: unknown) => unknown) => Log
+  /** Takes out the secrets of the configuration; those of the vault are the vault's matter. */
+  readonly redact: (value: unknown) => unknown
+  readonly version: string
+  readonly now: () => Date
+}
+
+export type App = Awaited<ReturnType<typeof makeApp>>
+
+/** Puts the rooms together. The only file that knows all of them; nothing here decides anything. */
+export async function makeApp(parts: Parts) {
+  const { config, database, rootKey, now } = parts
+  // Under another root key this refuses before anything is written.
+  await checkRootKey(database, rootKey)
+  await migrate(database, migrations, now)
+  let audit: AuditLog | undefined
+  const vault = makeVault({
+    database,
+    rootKey,
+    now,
+    onIntegrityFailure: async (id) => {
+      await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
+    },
+  })
+  await vault.init()
+  const redact = (value: unknown) => vault.redact(parts.redact(value))
+  const log = parts.makeLog(redact)
+  const origin = config.ATLAS_AUDIT_ORIGIN
+  audit = await openLog({
+    database,
+    rootKey,
+    now,
+    ...(origin !== undefined && { origin }),
+    onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
+  })
+  const record = (event: AuditEvent) => audit.append(event)
+  const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
+  const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
+  const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
+  const identity = openIdentity(parts, limiter, record)
+  const { inventory, connections } = openSystems(parts, vault, log)
+
+  const actions: readonly Action[] = [
+    ...inventoryActions({ inventory, connectionName: nameOf(connections), resolveConnection: connections.resolve }),
+    ...connectionActions({ connections }),
+    ...vaultActions({ vault }),
+    ...identityActions(identity),
+    ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
+    ...approvalActions({ approvals }),
+    ...auditActions({ log: audit }),
+    ...connectors.flatMap((connector) => connector.actions),
+  ]
+  await policy.load(actions)
+  const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
+  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
+  const http = makeHttpDoor({
+    actions,
+    invoke,
+    check,
+    authenticate: identity.authenticate,
+    unauthenticatedLimit: (address) => {
+      limiter.takeNetwork(address)
+    },
+    login: identity.login,
+    setup: identity.completeSetup,
+    audit: { checkpoint: audit.checkpoint, tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
+    health: { ready: () => readiness(database) },
+    rateLimitHeaders,
+    mcp: mcp.fetch,
+    config: httpConfig(parts),
+    log,
+    version: parts.version,
+  })
+  const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
+  const schedule = makeSchedule({ connections: connections.syncs, invoke, systemPrincipal: system, log })
+  return { http, mcp, schedule, audit, identity, connections, inventory, vault, log, actions, invoke, visible }
+}
+
+type Rooms = {
+  readonly actions: readonly Action[]
+  readonly policy: ReturnType<typeof makePolicy>
+  readonly approvals: ReturnType<typeof makeApprovals>
+  readonly limiter: ReturnType<typeof makeLimiter>
+  readonly connections: ReturnType<typeof makeConnections>
+  readonly redact: (value: unknown) => unknown
+  readonly record: (event: AuditEvent) => Promise<unknown>
+  readonly log: Log
+}
+
+function openGate({ actions, policy, approvals, limiter, connections, redact, record, log }: Rooms) {
+  const gate = { catalog: makeCatalog(actions), limit: limiter.take, decide: policy.decide }
+  const invoke = makeInvoke({
+    ...gate,
+    resolve: (resource) => resolveResource(connections, resource),
+    hashInput: approvals.hashInput,
+    approvals,
+    open: (id, { signal, requestId }) => connections.open(id, { signal, requestId }),
+    redact,
+    record,
+    onBug: (error, { requestId }, action) => log.error({ err: error, requestId, action }, 'a call failed unexpectedly'),
+  })
+  return { invoke, visible: makeVisible(gate), check: makeCheck(gate) }
+}
+
+function openIdentity(
+  { config, database, rootKey, now }: Parts,
+  limiter: ReturnType<typeof makeLimiter>,
+  record: (event: AuditEvent) => Promise<unknown>,
+): Identity {
+  const throttle = makeLoginThrottle({ now })
+  const recordFailure = makeFailureRecord(record, now)
+  return makeIdentity({
+    database,
+    rootKey,
+    now,
+    sessionTokenTtlMs: config.ATLAS_TOKEN_EXPIRY * 1000,
+    takeLogin: async (username, remoteAddress) => {
+      const { delaySeconds } = throttle.take(username, remoteAddress ?? '127.0.0.1')
+      await sleep(delaySeconds * 1000, undefined, { ref: false })
+    },
+    loginSucceeded: throttle.succeeded,
+    // The token has 256 bits, so only the load of guessing has to be limited.
+    takeSetup: (remoteAddress) => {
+      limiter.takeNetwork(remoteAddress)
+    },
+    onEvent: record,
+    onFailure: recordFailure,
+  })
+}
+
+function openSystems({ config, database, now, version }: Parts, vault: ReturnType<typeof makeVault>, log: Log) {
+  const inventory = makeInventory({ database, now })
+  const allowLoopback = config.ATLAS_ALLOW_LOOPBACK_CONNECTIONS
+  const connections = makeConnections({
+    database,
+    vault,
+    inventory,
+    connectors,
+    httpFor: (options) => makeHttp({ ...options, allowLoopback, userAgent: `infrastructure-atlas/${version}`, now }),
+    allowLoopback,
+    now,
+    log,
+  })
+  return { inventory, connections }
+}
+
+/** What must work before this server takes calls. A name and true, or a short word for why not. */
+async function readiness(database: Database): Promise<Record<string, boolean | string>> {
+  const answers = await Promise.race([
+    database.ping().then(
+      () => true,
+      () => 'unreachable',
+    ),
+    new Promise<string>((resolve) => setTimeout(resolve, 2000, 'slow').unref()),
+  ])
+  return { database: answers }
+}
+
+function httpConfig({ config, tls }: Parts) {
+  const { ATLAS_PUBLIC_URL: publicUrl, ATLAS_TRUSTED_PROXIES: trustedProxies, ATLAS_CORS_ORIGINS: corsOrigins } = config
+  return {
+    ...(publicUrl !== undefined && { publicUrl: new URL(publicUrl).origin }),
+    trustedProxies,
+    corsOrigins,
+    ...(tls && { tls }),
+  }
+}
+
+/** A connection's name, or undefined when it is gone. */
+function nameOf(connections: ReturnType<typeof makeConnections>) {
+  return async (id: string): Promise<string | undefined> => {
+    const all = await connections.list()
+    return all.find((connection) => connection.id === id)?.name
+  }
+}
+
+/** One thing has one name: a connection's name becomes its id, and a sync run counts as its connection. */
+async function resolveResource(connections: ReturnType<typeof makeConnections>, resource: Resource): Promise<Resource> {
+  if (resource.id === '*') return resource
+  if (resource.type === 'connection') return { type: 'connection', id: await connections.resolve(resource.id) }
+  if (resource.type === 'sync') return { type: 'connection', id: await connections.syncs.connectionOf(resource.id) }
+  return resource
+}
+
+/**
+ * Records refused tokens, at most 30 a minute from one network: whoever has no token must not be able to fill a log that
+ * is never cut. What was left out is counted in the next entry.
+ */
+function makeFailureRecord(record: (event: AuditEvent) => Promise<unknown>, now: () => Date) {
+  const limiter = makeLimiter({ rpm: 30, now })
+  let suppressed = 0
+  return async ({ reason, tokenId, remoteAddress }: AuthFailure): Promise<void> => {
+    try {
+      limiter.takeNetwork(remoteAddress)
+    } catch {
+      suppressed++
+      return
+    }
+    const detail = { reason, remoteAddress, ...(suppressed > 0 && { suppressed }) }
+    suppressed = 0
+    await record({
+      code: 'auth.failed',
+      outcome: 'unauthenticated',
+      ...(tokenId !== undefined && { resource: { type: 'token', id: tokenId } }),
+      detail,
+    })
+  }
+}

@@ -1,0 +1,228 @@
+import { lstatSync, readFileSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { Secret } from './core/secret.ts'
+
+const secret = z
+  .string()
+  .min(1)
+  .transform((value) => new Secret(value))
+const port = z.coerce.number().int().min(0).max(65_535)
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean),
+)
+const httpsOrLoopback = z.url().refine(isSafeUrl, 'must be https (http only on loopback)')
+const origin = z
+  .string()
+  .refine(
+    (text) => URL.canParse(text) && new URL(text).origin === text,
+    'must be an exact origin such as https://app.example; * is refused',
+  )
+const seconds = z
+  .string()
+  .regex(/^\d+[smh]?$/, 'must be a duration such as 900s, 15m or 1h')
+  .transform(toSeconds)
+
+/** Everything that can be configured; `.env.example` and docs/operate/configuration.md list the same names (test/parity.test.ts). */
+export const settings = {
+  ATLAS_HOST: z.string().min(1).default('127.0.0.1'),
+  ATLAS_PORT: port.default(8080),
+  ATLAS_DATA_DIR: z
+    .string()
+    .min(1)
+    .default('./data')
+    .transform((path) => resolve(path)),
+  ATLAS_DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must start with postgresql://')
+    .transform((value) => new Secret(value))
+    .optional(),
+  ATLAS_DATABASE_CA: z.string().includes('BEGIN CERTIFICATE').optional(),
+  ATLAS_SECRET_KEY: secret.optional(),
+  ATLAS_API_TOKEN: secret.optional(),
+  ATLAS_DEFAULT_ADMIN_PASSWORD: secret.optional(),
+  ATLAS_SSL_CERTFILE: z.string().min(1).optional(),
+  ATLAS_SSL_KEYFILE: z.string().min(1).optional(),
+  ATLAS_TRUSTED_PROXIES: list.pipe(z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]))).default([]),
+  ATLAS_CORS_ORIGINS: list.pipe(z.array(origin)).default([]),
+  ATLAS_PUBLIC_URL: httpsOrLoopback.optional(),
+  ATLAS_TOKEN_EXPIRY: seconds
+    .pipe(z.number().min(60, 'must be at least 60s').max(3600, 'must be at most 1h'))
+    .default(3600),
+  ATLAS_RATE_LIMIT_RPM: z.coerce.number().int().min(1).max(10_000_000).default(100),
+  ATLAS_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  ATLAS_AUDIT_ORIGIN: z
+    .string()
+    .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, 'must look like atlas.example.org/audit')
+    .optional(),
+  ATLAS_ALLOW_LOOPBACK_CONNECTIONS: z.stringbool().default(false),
+  ATLAS_URL: httpsOrLoopback.optional(),
+  ATLAS_TOKEN: secret.optional(),
+} as const
+
+/** Names that the systems Atlas replaces use; read with a notice, and only when our own name is not set. */
+export const aliases: Readonly<Record<string, keyof typeof settings>> = {
+  ATLAS_MCP_TOKEN: 'ATLAS_API_TOKEN',
+  MCP_TOKEN: 'ATLAS_API_TOKEN',
+  ATLAS_UI_PASSWORD: 'ATLAS_DEFAULT_ADMIN_PASSWORD',
+  SECRET_KEY: 'ATLAS_SECRET_KEY',
+  ENCRYPTION_KEY: 'ATLAS_SECRET_KEY',
+  CORS_ORIGINS: 'ATLAS_CORS_ORIGINS',
+  INFRAGENIUS_HOST: 'ATLAS_HOST',
+  INFRAGENIUS_PORT: 'ATLAS_PORT',
+  INFRAGENIUS_LOG_LEVEL: 'ATLAS_LOG_LEVEL',
+}
+
+const Config = z.strictObject(settings)
+export type Config = z.output<typeof Config> & { readonly notices: readonly string[] }
+
+/** Every fault of the configuration at once; the text names variables and rules, never values. */
+export class ConfigError extends Error {
+  constructor(faults: readonly string[]) {
+    super(
+      `The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    )
+    this.name = 'ConfigError'
+  }
+}
+
+/**
+ * Reads the environment and `.env` (the environment wins). `ATLAS_X_FILE` gives `ATLAS_X` from a file.
+ * An unknown `ATLAS_` name is a fault, so that a typo cannot switch a protection off.
+ */
+export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
+  const faults: string[] = []
+  const notices: string[] = []
+  const given = { ...readEnvFile(envFile, faults), ...defined(env) }
+  const values: Record<string, string> = {}
+  const origins: Record<string, string> = {}
+  for (const [name, value] of Object.entries(given)) {
+    const isFile = name.endsWith('_FILE') && (name.slice(0, -5) in settings || name.slice(0, -5) in aliases)
+    const base = isFile ? name.slice(0, -5) : name
+    const alias = Object.hasOwn(aliases, base) ? aliases[base] : undefined
+    const target = alias ?? base
+    if (!Object.hasOwn(settings, target)) {
+      if (name.startsWith('ATLAS_')) faults.push(`${name} is not a setting${suggestion(name)}`)
+      continue
+    }
+    const earlier = origins[target]
+    if (alias && (earlier || given[alias] !== undefined || given[`${alias}_FILE`] !== undefined)) {
+      notices.push(`${name} is ignored, because ${earlier ?? alias} is set`)
+      continue
+    }
+    if (earlier && !Object.hasOwn(aliases, earlier.replace(/_FILE$/, ''))) {
+      faults.push(`${name} and ${earlier} both set ${target}; keep one`)
+      continue
+    }
+    origins[target] = name
+    if (alias) notices.push(`${name} is read as ${target}; please rename it`)
+    const text = isFile ? readValueFile(name, value, faults, target === 'ATLAS_SECRET_KEY') : value
+    if (text !== undefined && text !== '') values[target] = text
+  }
+  const result = Config.safeParse(values)
+  for (const issue of result.error?.issues ?? [])
+    faults.push(`${origins[String(issue.path[0])] ?? issue.path.join('.')}: ${issue.message}`)
+  if (result.data) faults.push(...crossFaults(result.data))
+  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0')
+    faults.push('NODE_TLS_REJECT_UNAUTHORIZED=0 would switch certificate checks off; unset it')
+  if (faults.length > 0 || !result.data) throw new ConfigError(faults)
+  return { ...result.data, notices }
+}
+
+function crossFaults(config: z.output<typeof Config>): string[] {
+  const faults: string[] = []
+  const { ATLAS_SSL_CERTFILE: cert, ATLAS_SSL_KEYFILE: key, ATLAS_HOST: host } = config
+  if ((cert === undefined) !== (key === undefined))
+    faults.push('ATLAS_SSL_CERTFILE and ATLAS_SSL_KEYFILE belong together; set both or none')
+  const proxied = config.ATLAS_TRUSTED_PROXIES.length > 0
+  if (config.ATLAS_TRUSTED_PROXIES.some((range) => /\/0+$/.test(range)))
+    faults.push('ATLAS_TRUSTED_PROXIES: a range that holds every address trusts everybody; name the proxies')
+  if (!isLoopback(host) && cert === undefined && !proxied)
+    faults.push(
+      'ATLAS_HOST is not loopback, so plain http is refused: set ATLAS_SSL_CERTFILE and ATLAS_SSL_KEYFILE, or name the TLS proxy in ATLAS_TRUSTED_PROXIES',
+    )
+  if (proxied && config.ATLAS_PUBLIC_URL === undefined)
+    faults.push('ATLAS_PUBLIC_URL must say the public address when ATLAS_TRUSTED_PROXIES is set')
+  return faults
+}
+
+function isSafeUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname } = new URL(text)
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
+function defined(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((pair): pair is [string, string] => pair[1] !== undefined))
+}
+
+function readEnvFile(path: string | undefined, faults: string[]): Record<string, string> {
+  if (path === undefined) return {}
+  const status = lstatSync(path, { throwIfNoEntry: false })
+  if (!status) return {}
+  if (status.mode & 0o077) {
+    faults.push(`${path} can be read by others (mode ${(status.mode & 0o777).toString(8)}); run: chmod 600 ${path}`)
+    return {}
+  }
+  const values: Record<string, string> = {}
+  for (const [index, line] of readFileSync(path, 'utf8').split(/\r?\n/).entries()) {
+    if (/^\s*(#|$)/.test(line)) continue
+    const match = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^#]*?))\s*(?:#.*)?$/.exec(
+      line,
+    )
+    if (!match?.[1]) faults.push(`${path} line ${index + 1} is not NAME=value`)
+    else values[match[1]] = match[2] ?? match[3] ?? match[4] ?? ''
+  }
+  return values
+}
+
+function readValueFile(name: string, path: string, faults: string[], isKey: boolean): string | undefined {
+  try {
+    const { mode } = statSync(path)
+    if (isKey && mode & 0o077) {
+      faults.push(
+        `${name}: the root key can be read by others (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${path}`,
+      )
+      return undefined
+    }
+    return readFileSync(path, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    faults.push(`${name}: the file cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`)
+    return undefined
+  }
+}
+
+/** The setting whose name is nearest, when it is near. */
+function suggestion(name: string): string {
+  const wanted = name.replace(/_FILE$/, '')
+  const [near] = Object.keys(settings)
+    .map((known) => ({ known, far: distance(known, wanted) }))
+    .filter(({ far }) => far <= 3)
+    .sort((x, y) => x.far - y.far)
+  return near ? `; did you mean ${near.known}?` : ''
+}
+
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++)
+      next.push(
+        Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)),
+      )
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+function toSeconds(text: string): number {
+  const unit = { s: 1, m: 60, h: 3600 }[text.at(-1) ?? ''] ?? 1
+  return Number.parseInt(text, 10) * unit
+}

@@ -1,0 +1,157 @@
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { CliError, type Json } from '../client.ts'
+import { fields, makeProgress, print, table } from '../output.ts'
+import type { Shell } from '../program.ts'
+
+/** `atlas audit`: read the log, export it, prove it. */
+export function addAudit(program: Command, shell: Shell): void {
+  const audit = program.command('audit').summary('read, export and verify the tamper-evident log')
+  addReading(audit, shell)
+  addProving(audit, shell)
+}
+
+function addReading(audit: Command, shell: Shell): void {
+  audit
+    .command('events')
+    .summary('search the log, newest first')
+    .option('--principal <id>', 'who acted')
+    .option('--action <name>', 'which action')
+    .option('--resource <id>', 'what it was done to')
+    .option('--code <code>', 'event code such as action.failed')
+    .option('--outcome <outcome>', 'ok or a problem type such as denied')
+    .option('--from <time>', 'not before (ISO 8601)')
+    .option('--to <time>', 'before (ISO 8601)')
+    .option('-n, --limit <count>', 'how many', '50')
+    .option('--cursor <cursor>', 'go on where an earlier page ended')
+    .action(async (options: Record<string, string>) => {
+      const answer = await shell.client().get('/audit/events', options)
+      const rows = answer['items'] as Json[]
+      print(
+        shell.output(),
+        answer,
+        () =>
+          table(
+            rows,
+            {
+              index: (r) => r['index'],
+              at: (r) => r['at'],
+              code: (r) => r['code'],
+              principal: (r) =>
+                (r['principal'] as Json | undefined)?.['name'] ??
+                (r['principal'] as Json | undefined)?.['id'] ??
+                r['principal'],
+              action: (r) => r['action'],
+              resource: (r) => (r['resource'] as Json | undefined)?.['id'],
+              outcome: (r) => r['outcome'],
+            },
+            'No such events.',
+          ) + (answer['next'] ? `\nMore: --cursor ${answer['next']}` : ''),
+      )
+    })
+  audit
+    .command('show <index>')
+    .summary('one event with its proof')
+    .action(async (index: string) => {
+      const answer = await shell.client().get(`/audit/events/${encodeURIComponent(index)}`)
+      print(shell.output(), answer, () => fields(answer))
+    })
+}
+
+function addProving(audit: Command, shell: Shell): void {
+  audit
+    .command('export <directory>')
+    .summary('write checkpoint, tiles and key to a directory that verifies without this server')
+    .action(async (directory: string) => {
+      const answer = await exportLog(shell, directory)
+      print(
+        shell.output(),
+        answer,
+        () =>
+          `${answer.size} entries in ${answer.files} files are in ${directory}\nVerify them anywhere with: atlas audit verify --offline ${directory}`,
+      )
+    })
+  audit
+    .command('verify')
+    .summary('prove that nothing in the log was changed, removed or reordered')
+    .option('--offline <directory>', 'verify an export, without any server')
+    .option('--vkey <file>', 'with --offline: the key you trust, instead of the one in the export')
+    .action(async (options: { offline?: string; vkey?: string }) => {
+      const answer: Json =
+        options.offline === undefined
+          ? await shell.client().send('POST', '/audit/verify', {})
+          : await shell.local.verifyExport(options.offline, options.vkey)
+      print(shell.output(), answer, () => fields(answer))
+      if (answer['keyFromFolder'] === true)
+        shell
+          .output()
+          .err.write(
+            `The key came from the export itself, so compare its fingerprint with the one printed when the log was made:\n  ${answer['keyFingerprint']}\nor name the key that you trust with --vkey FILE.\n`,
+          )
+      if (answer['ok'] !== true)
+        throw new CliError(
+          `The log does not verify: ${answer['place'] ?? ''} ${answer['reason'] ?? ''}`.trim(),
+          1,
+          answer,
+        )
+    })
+}
+
+/** Fetches exactly the files that a checkpoint of this size names (C2SP tlog-tiles), the checkpoint first. */
+async function exportLog(shell: Shell, directory: string): Promise<{ size: number; files: number }> {
+  const client = shell.client()
+  prepare(directory)
+  const checkpoint = await client.bytes('/audit/checkpoint')
+  const size = Number(checkpoint.toString('utf8').split('\n')[1])
+  const paths = tilePaths(size)
+  const progress = makeProgress(shell.output())
+  let files = 0
+  for (const path of paths) {
+    write(join(directory, path), await client.bytes(`/audit/${path}`))
+    progress.show(`${++files} of ${paths.length} files`)
+  }
+  progress.end()
+  write(join(directory, 'vkey'), await client.bytes('/audit/vkey'))
+  write(join(directory, 'checkpoint'), checkpoint)
+  return { size, files: files + 2 }
+}
+
+/** A new or empty directory: files of an earlier export beside the new ones would not verify. */
+function prepare(directory: string): void {
+  const parent = dirname(resolve(directory))
+  if (!existsSync(parent)) throw new CliError(`${parent} does not exist; make it first`, 2)
+  try {
+    mkdirSync(directory, { mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EEXIST') throw new CliError(`${directory} cannot be made (${code})`, 2)
+    if (!statSync(directory).isDirectory() || readdirSync(directory).length > 0)
+      throw new CliError(`${directory} is not empty. Name a new directory.`, 2)
+  }
+}
+
+function tilePaths(size: number): string[] {
+  const paths: string[] = []
+  const add = (prefix: string, count: number): void => {
+    const full = Math.floor(count / 256)
+    for (let n = 0; n < full; n++) paths.push(`${prefix}/${tileIndex(n)}`)
+    if (count % 256 > 0) paths.push(`${prefix}/${tileIndex(full)}.p/${count % 256}`)
+  }
+  add('tile/entries', size)
+  for (let level = 0, count = size; count > 0; level++, count = Math.floor(count / 256)) add(`tile/${level}`, count)
+  return paths
+}
+
+/** 1234067 → `x001/x234/067` */
+function tileIndex(n: number): string {
+  const groups = [String(n % 1000).padStart(3, '0')]
+  for (let rest = Math.floor(n / 1000); rest > 0; rest = Math.floor(rest / 1000))
+    groups.unshift(`x${String(rest % 1000).padStart(3, '0')}`)
+  return groups.join('/')
+}
+
+function write(path: string, bytes: Buffer): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  writeFileSync(path, bytes, { mode: 0o600 })
+}

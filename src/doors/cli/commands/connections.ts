@@ -1,0 +1,268 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Command } from 'commander'
+import { askSecret } from '../ask.ts'
+import { CliError, type Json } from '../client.ts'
+import { bar, fields, makeProgress, print, table } from '../output.ts'
+import type { Shell } from '../program.ts'
+
+const at = (connection: string) => `/connections/${encodeURIComponent(connection)}`
+const collect = (value: string, all: string[] = []) => [...all, value]
+
+/** `atlas connections` and `atlas sync`. */
+export function addConnections(program: Command, shell: Shell): void {
+  const connections = program.command('connections').summary('add, test, edit and remove connected systems')
+  addReading(connections, shell)
+  addEditing(connections, shell)
+  addTesting(connections, shell)
+  addSync(program, shell)
+}
+
+function addReading(connections: Command, shell: Shell): void {
+  connections
+    .command('kinds')
+    .summary('list the kinds of system that can be connected, with their settings')
+    .action(async () => {
+      const answer = await shell.client().get('/connectors')
+      print(shell.output(), answer, () =>
+        table(
+          answer['items'] as Json[],
+          {
+            kind: (r) => r['id'],
+            title: (r) => r['title'],
+            settings: (r) => names(r['config']),
+            credential: (r) => names(r['credential']),
+            tested: (r) => r['tested'],
+          },
+          'No connectors.',
+        ),
+      )
+    })
+  connections
+    .command('list')
+    .summary('list connections')
+    .action(async () => {
+      const answer = await shell.client().get('/connections')
+      print(shell.output(), answer, () =>
+        table(
+          answer['items'] as Json[],
+          {
+            name: (r) => r['name'],
+            connector: (r) => r['connector'],
+            state: (r) => r['state'],
+            schedule: (r) => r['schedule'],
+            id: (r) => r['id'],
+          },
+          'No connections yet. Add one: atlas connections add netbox --name lab --url https://netbox.example.org',
+        ),
+      )
+    })
+  connections
+    .command('show <connection>')
+    .summary('show one connection (never its credential)')
+    .action(async (connection: string) => {
+      const answer = await shell.client().get(at(connection))
+      print(shell.output(), answer, () => fields(answer))
+    })
+}
+
+function addEditing(connections: Command, shell: Shell): void {
+  editable(connections.command('add <connector>').requiredOption('--name <name>', 'a name that is unique here'))
+    .summary('connect a system')
+    .description(
+      'Connects a system. The credential is asked for, or read from standard input or a file; it is never an argument.',
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  atlas connections add netbox --name lab --url https://netbox.example.org\n  atlas connections add netbox --name lab --url https://netbox.example.org --credential-file token=/run/secrets/netbox',
+    )
+    .action(async (connector: string, options: EditOptions & { name: string }) => {
+      const kinds = (await shell.client().get('/connectors'))['items'] as Json[]
+      const kind = kinds.find(({ id }) => id === connector)
+      if (!kind)
+        throw new CliError(`There is no connector “${connector}”. Known: ${kinds.map(({ id }) => id).join(', ')}`, 2)
+      const body = { connector, ...(await changes(options, propertyNames(kind['credential']))) }
+      const answer = await shell.client().send('POST', '/connections', body)
+      print(
+        shell.output(),
+        answer,
+        () =>
+          `${answer['name']} is connected as ${answer['id']}. Next: atlas connections test ${answer['name']}; atlas sync ${answer['name']}`,
+      )
+    })
+  editable(connections.command('edit <connection>').option('--name <name>', 'a new name'))
+    .option('--rotate', 'ask for a new credential')
+    .summary('change settings or the credential')
+    .action(async (connection: string, options: EditOptions & { rotate?: boolean }) => {
+      const current = await shell.client().get(at(connection))
+      const kinds = (await shell.client().get('/connectors'))['items'] as Json[]
+      const asked = options.rotate
+        ? propertyNames(kinds.find(({ id }) => id === current['connector'])?.['credential'])
+        : []
+      const answer = await shell.client().send('PATCH', at(connection), await changes(options, asked))
+      print(shell.output(), answer, () => fields(answer))
+    })
+}
+
+function addTesting(connections: Command, shell: Shell): void {
+  connections
+    .command('test <connection>')
+    .summary('check that the system answers and accepts the credential')
+    .action(async (connection: string) => {
+      const answer = await shell.client().send('POST', `${at(connection)}/check`, {})
+      print(shell.output(), answer, () => fields(answer))
+      if (answer['ok'] === false) throw new CliError(`${connection} does not work yet`, 1, answer)
+    })
+  connections
+    .command('remove <connection>')
+    .summary('forget a system: its credential is destroyed and its assets are removed')
+    .option('--yes', 'do not ask')
+    .action(async (connection: string, options: { yes?: boolean }) => {
+      if (!options.yes)
+        throw new CliError(
+          `This destroys the credential and removes the assets of ${connection}. Add --yes to do it.`,
+          2,
+        )
+      const answer = await shell.client().send('DELETE', at(connection))
+      print(shell.output(), answer, () => `${connection} is removed`)
+    })
+}
+
+function addSync(program: Command, shell: Shell): void {
+  program
+    .command('sync <connection>')
+    .summary('bring the inventory of one connection up to date now')
+    .option('--full', 'read everything, not only what changed')
+    .option('--no-wait', 'start it and return')
+    .action(async (connection: string, options: { full?: boolean; wait: boolean }) => {
+      const run = await shell.client().send('POST', `${at(connection)}/syncs`, { mode: options.full ? 'full' : 'auto' })
+      const end = options.wait ? await watch(shell, run) : run
+      print(shell.output(), end, () => sentence(end))
+      if (['failed', 'cancelled', 'interrupted'].includes(String(end['state'])))
+        throw new CliError(`The sync of ${connection} ${end['state']}`, 1, end)
+    })
+  const syncs = program.command('syncs').summary('look at and cancel sync runs')
+  syncs
+    .command('list <connection>')
+    .summary('the last runs of a connection')
+    .action(async (connection: string) => {
+      const answer = await shell.client().get(`${at(connection)}/syncs`)
+      print(shell.output(), answer, () =>
+        table(
+          answer['items'] as Json[],
+          {
+            id: (r) => r['id'],
+            state: (r) => r['state'],
+            mode: (r) => r['mode'],
+            started: (r) => r['startedAt'],
+            read: (r) => (r['counts'] as Json | undefined)?.['read'],
+            problem: (r) => (r['problem'] as Json | null)?.['type'],
+          },
+          'No sync has run yet.',
+        ),
+      )
+    })
+  syncs
+    .command('show <sync>')
+    .summary('one run')
+    .action(async (sync: string) => {
+      const answer = await shell.client().get(`/syncs/${encodeURIComponent(sync)}`)
+      print(shell.output(), answer, () => fields(answer))
+    })
+  syncs
+    .command('cancel <sync>')
+    .summary('stop a run; what it saw stays, nothing becomes stale')
+    .action(async (sync: string) => {
+      const answer = await shell.client().send('POST', `/syncs/${encodeURIComponent(sync)}/cancel`, {})
+      print(shell.output(), answer, () => sentence(answer))
+    })
+}
+
+type EditOptions = {
+  name?: string
+  url?: string
+  set?: string[]
+  credentialFile?: string[]
+  caFile?: string
+  schedule?: string
+}
+
+function editable(command: Command): Command {
+  return command
+    .option('--url <url>', 'the https address of the system')
+    .option('--set <name=value>', 'another setting (repeatable); see `atlas connections kinds`', collect)
+    .option(
+      '--credential-file <field=path>',
+      'read this credential field from a file, - for standard input (repeatable)',
+      collect,
+    )
+    .option('--ca-file <path>', 'trust this certificate authority (PEM) for the system')
+    .option('--schedule <cron>', 'when to sync, as a cron text; `never` for by hand only')
+}
+
+async function changes(options: EditOptions, asked: readonly string[]): Promise<Json> {
+  const config = Object.fromEntries(
+    (options.set ?? []).map((text) => pair(text, '--set')).map(([name, value]) => [name, plain(value)]),
+  )
+  if (options.url) config['url'] = options.url
+  const files = new Map((options.credentialFile ?? []).map((text) => pair(text, '--credential-file')))
+  const credential: Json = {}
+  for (const field of new Set([...asked, ...files.keys()])) credential[field] = await askSecret(field, files.get(field))
+  return {
+    ...(options.name !== undefined && { name: options.name }),
+    ...(Object.keys(config).length > 0 && { config }),
+    ...(Object.keys(credential).length > 0 && { credential }),
+    ...(options.caFile !== undefined && { caCertificate: readFileSync(options.caFile, 'utf8') }),
+    ...(options.schedule !== undefined && { schedule: options.schedule === 'never' ? null : options.schedule }),
+  }
+}
+
+function pair(text: string, option: string): [string, string] {
+  const at = text.indexOf('=')
+  if (at < 1) throw new CliError(`${option} ${text}: write it as name=value`, 2)
+  return [text.slice(0, at), text.slice(at + 1)]
+}
+
+function plain(value: string): unknown {
+  if (/^-?\d+$/.test(value)) return Number(value)
+  return value === 'true' ? true : value === 'false' ? false : value
+}
+
+function propertyNames(schema: unknown): string[] {
+  return Object.keys(((schema as Json | undefined)?.['properties'] as Json | undefined) ?? {})
+}
+
+const names = (schema: unknown): string => propertyNames(schema).join(' ')
+
+async function watch(shell: Shell, started: Json): Promise<Json> {
+  const progress = makeProgress(shell.output())
+  let run = started
+  let stage: unknown
+  let before = 0
+  while (run['state'] === 'queued' || run['state'] === 'running') {
+    const read = Number((run['counts'] as Json | undefined)?.['read'] ?? 0)
+    if (run['stage'] !== stage) {
+      stage = run['stage']
+      before = read
+    }
+    const total = typeof run['total'] === 'number' ? run['total'] : null
+    const rate = Math.round(Number(run['rate'] ?? 0))
+    progress.show(`${bar(read - before, total)} ${run['stage'] ?? 'waiting'}  ${read} read  ${rate}/s`)
+    await sleep(300)
+    run = await shell.client().get(`/syncs/${encodeURIComponent(String(started['id']))}`)
+  }
+  progress.end()
+  return run
+}
+
+function sentence(run: Json): string {
+  const counts = Object.entries((run['counts'] as Json | undefined) ?? {})
+  const problem = run['problem'] as Json | null | undefined
+  return [
+    `Sync ${run['id']} ${run['state']}`,
+    counts.map(([name, count]) => `${count} ${name}`).join(', '),
+    ...(problem ? [`${problem['type']}: ${problem['detail'] ?? problem['title'] ?? ''}`] : []),
+  ]
+    .filter(Boolean)
+    .join('\n')
+}

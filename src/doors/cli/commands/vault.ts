@@ -1,0 +1,78 @@
+import type { Command } from 'commander'
+import { askSecret } from '../ask.ts'
+import { CliError, type Json } from '../client.ts'
+import { fields, print, table } from '../output.ts'
+import type { Shell } from '../program.ts'
+
+const at = (secret: string) => `/secrets/${encodeURIComponent(secret)}`
+
+/** `atlas secrets`. */
+export function addVault(program: Command, shell: Shell): void {
+  const secrets = program.command('secrets').summary('keep secrets: values go in, and do not come out')
+  secrets
+    .command('list')
+    .summary('list secrets (names and versions, never values)')
+    .action(async () => {
+      const answer = await shell.client().get('/secrets')
+      print(shell.output(), answer, () =>
+        table(
+          answer['items'] as Json[],
+          {
+            name: (r) => r['name'],
+            version: (r) => r['version'],
+            owner: (r) => r['owner'],
+            created: (r) => r['createdAt'],
+            id: (r) => r['id'],
+          },
+          'The vault is empty.',
+        ),
+      )
+    })
+  secrets
+    .command('put <name>')
+    .summary('store a secret')
+    .option('--from-file <path>', 'read the value from a file, - for standard input')
+    .addHelpText(
+      'after',
+      '\nThe value is asked for without echo, or read from standard input or a file. It is never an argument.',
+    )
+    .action(async (name: string, options: { fromFile?: string }) => {
+      const answer = await shell
+        .client()
+        .send('POST', '/secrets', { name, value: await askSecret('Value', options.fromFile) })
+      print(shell.output(), answer, () => `${name} is stored as ${answer['id']}, version ${answer['version']}`)
+    })
+  secrets
+    .command('show <secret>')
+    .summary('versions of one secret')
+    .action(async (secret: string) => {
+      const answer = await shell.client().get(at(secret))
+      print(shell.output(), answer, () => fields(answer))
+    })
+  secrets
+    .command('update <secret>')
+    .summary('store a new version')
+    .option('--from-file <path>', 'read the value from a file, - for standard input')
+    .action(async (secret: string, options: { fromFile?: string }) => {
+      const answer = await shell
+        .client()
+        .send('POST', `${at(secret)}/versions`, { value: await askSecret('Value', options.fromFile) })
+      print(shell.output(), answer, () => `Version ${answer['version']} is stored`)
+    })
+  secrets
+    .command('reveal <secret>')
+    .summary('print the value (needs a policy that permits reveal; no role has it by default)')
+    .action(async (secret: string) => {
+      const answer = await shell.client().send('POST', `${at(secret)}/reveal`, {})
+      print(shell.output(), answer, () => String(answer['value']))
+    })
+  secrets
+    .command('destroy <secret>')
+    .summary('destroy all versions for good')
+    .option('--yes', 'do not ask')
+    .action(async (secret: string, options: { yes?: boolean }) => {
+      if (!options.yes) throw new CliError('This cannot be undone. Add --yes to do it.', 2)
+      const answer = await shell.client().send('DELETE', at(secret))
+      print(shell.output(), answer, () => `${secret} is destroyed`)
+    })
+}

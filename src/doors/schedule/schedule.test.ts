@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Principal } from '../../core/action.ts'
+import { Problem } from '../../core/problem.ts'
+import { makeSchedule } from './schedule.ts'
+
+const system: Principal = { id: 'sys', kind: 'system', name: 'Schedule', bindings: [], version: '1' }
+
+/** A queue that behaves like the room's, and a gate that notes who asked for what. */
+function world(t: TestContext, { everyMs = 10_000 } = {}) {
+  const state = {
+    due: [] as string[],
+    queued: [] as string[],
+    asked: [] as string[],
+    errors: [] as string[],
+    recovered: 0,
+    atOnce: 0,
+    mostAtOnce: 0,
+    run: (async () => {}) as (sync: string, signal: AbortSignal) => Promise<void>,
+  }
+  const listeners = new Set<() => void>()
+  const schedule = makeSchedule({
+    connections: {
+      due: async () => state.due,
+      queued: async () => [...state.queued],
+      recover: async () => {
+        state.recovered++
+      },
+      onQueued(listener) {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
+    },
+    async invoke(call, name, input) {
+      const { sync, connection } = input as { sync?: string; connection?: string }
+      state.asked.push(`${call.door} ${call.principal.id} ${name} ${sync ?? connection}`)
+      if (name === 'connections.syncs.start') {
+        state.due = state.due.filter((id) => id !== connection)
+        state.queued.push(`syn_${connection}`)
+        return
+      }
+      state.mostAtOnce = Math.max(state.mostAtOnce, ++state.atOnce)
+      try {
+        await state.run(sync ?? '', call.signal)
+        state.queued = state.queued.filter((id) => id !== sync)
+      } finally {
+        state.atOnce--
+      }
+    },
+    systemPrincipal: system,
+    log: { info() {}, error: (_fields, message) => state.errors.push(message) },
+    everyMs,
+  })
+  t.after(schedule.stop)
+  return { state, schedule, nudge: () => [...listeners].map((listener) => listener()), listeners }
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  for (let i = 0; i < 400 && !isTrue(); i++) await sleep(5)
+  assert.ok(isTrue(), 'it did not come true')
+}
+
+test('what is due is queued, and what is queued is carried out, both through the gate as the system', async (t) => {
+  const { state, schedule } = world(t)
+  state.due = ['a']
+  schedule.start()
+  await until(() => state.asked.length === 2 && state.queued.length === 0)
+
+  assert.deepEqual(state.asked, ['schedule sys connections.syncs.start a', 'schedule sys connections.syncs.run syn_a'])
+  assert.ok(state.recovered >= 1)
+})
+
+test('a run queued meanwhile starts at once, and at most two run together', async (t) => {
+  const { state, schedule, nudge } = world(t)
+  state.run = () => sleep(20)
+  schedule.start()
+  await sleep(10)
+  state.queued = ['syn_1', 'syn_2', 'syn_3', 'syn_4', 'syn_5']
+  nudge()
+  await until(() => state.queued.length === 0)
+
+  assert.equal(state.mostAtOnce, 2)
+  assert.equal(state.asked.length, 5)
+})
+
+test('a run that the gate refuses is logged and waits for the next look instead of spinning', async (t) => {
+  const { state, schedule } = world(t)
+  state.queued = ['syn_1']
+  state.run = () => Promise.reject(new Problem('audit-unavailable'))
+  schedule.start()
+  await until(() => state.errors.length > 0)
+  await sleep(50)
+
+  assert.deepEqual([state.asked.length, state.errors], [1, ['A sync run ended with a problem']])
+})
+
+test('looking goes on after a fault, and finds what is due at the next tick', async (t) => {
+  const { state, schedule } = world(t, { everyMs: 20 })
+  state.run = () => Promise.reject(new Error('a bug'))
+  state.queued = ['syn_1']
+  schedule.start()
+  await until(() => state.errors.length >= 2)
+  state.run = async () => {}
+  await until(() => state.queued.length === 0)
+  state.due = ['b']
+  await until(() => state.asked.at(-1) === 'schedule sys connections.syncs.run syn_b')
+})
+
+test('stopping interrupts what runs, waits for it, and starts nothing more', async (t) => {
+  const { state, schedule, nudge, listeners } = world(t)
+  let ended = false
+  state.run = (_sync, signal) =>
+    new Promise((_resolve, reject) => {
+      signal.addEventListener('abort', () => {
+        setTimeout(() => {
+          ended = true
+          reject(new Problem('cancelled'))
+        }, 20)
+      })
+    })
+  state.queued = ['syn_1']
+  schedule.start()
+  await until(() => state.atOnce === 1)
+
+  await schedule.stop()
+  assert.deepEqual([ended, state.errors, listeners.size], [true, [], 0])
+  state.queued = ['syn_2']
+  nudge()
+  await sleep(20)
+  assert.equal(state.asked.length, 1)
+})

@@ -1,0 +1,117 @@
+import type { Door, Principal } from '../../core/action.ts'
+import { Problem } from '../../core/problem.ts'
+import { newId } from '../../lib/ids.ts'
+
+type Call = {
+  readonly door: Door
+  readonly principal: Principal
+  readonly requestId: string
+  readonly signal: AbortSignal
+}
+
+type Parts = {
+  readonly connections: {
+    /** Connections whose schedule has come round. */
+    readonly due: () => Promise<readonly string[]>
+    /** Sync runs that wait, oldest first. */
+    readonly queued: () => Promise<readonly string[]>
+    /** Picks up what dead processes left. */
+    readonly recover: () => Promise<void>
+    readonly onQueued: (listener: () => void) => () => void
+  }
+  readonly invoke: (call: Call, name: string, rawInput: unknown) => Promise<unknown>
+  readonly systemPrincipal: Principal
+  readonly log: {
+    readonly info: (fields: object, message: string) => void
+    readonly error: (fields: object, message: string) => void
+  }
+  /** How often it looks for due and abandoned work. A run queued in this process is seen at once. */
+  readonly everyMs?: number
+  readonly atOnce?: number
+}
+
+/** The door of the clock: queues the syncs that are due and carries out what is queued, through the gate like any caller. */
+export function makeSchedule({ connections, invoke, systemPrincipal, log, everyMs = 5_000, atOnce = 2 }: Parts) {
+  const stopping = new AbortController()
+  const running = new Map<string, Promise<void>>()
+  let timer: NodeJS.Timeout | undefined
+  let looking: Promise<void> | undefined
+  let lookAgain = false
+  let stopListening = () => {}
+
+  const ask = (name: string, input: unknown) =>
+    invoke(
+      { door: 'schedule', principal: systemPrincipal, requestId: newId('req'), signal: stopping.signal },
+      name,
+      input,
+    )
+
+  /** Looks for work now; a call while it looks makes it look once more. */
+  function look(): void {
+    if (stopping.signal.aborted) return
+    if (looking !== undefined) {
+      lookAgain = true
+      return
+    }
+    looking = lookOnce()
+      .catch((error: unknown) => log.error({ err: error }, 'The schedule could not look for work'))
+      .finally(() => {
+        looking = undefined
+        if (!lookAgain) return
+        lookAgain = false
+        look()
+      })
+  }
+
+  async function lookOnce(): Promise<void> {
+    await connections.recover()
+    for (const connection of await connections.due()) await queue(connection)
+    for (const sync of await connections.queued()) {
+      if (running.size >= atOnce || stopping.signal.aborted) return
+      if (!running.has(sync)) running.set(sync, carryOut(sync))
+    }
+  }
+
+  async function queue(connection: string): Promise<void> {
+    try {
+      await ask('connections.syncs.start', { connection, mode: 'auto' })
+    } catch (error) {
+      // Another process, or a person, was faster.
+      if (!(error instanceof Problem && error.type === 'conflict'))
+        log.error({ err: error, connection }, 'A due sync could not be queued')
+    }
+  }
+
+  async function carryOut(sync: string): Promise<void> {
+    try {
+      await ask('connections.syncs.run', { sync })
+      // Only after a good end: a run that the gate refuses stays queued, and must wait for the next tick.
+      look()
+    } catch (error) {
+      const type = error instanceof Problem ? error.type : 'internal'
+      // The run itself says what happened to it; here it is only noted.
+      if (type !== 'cancelled' && type !== 'conflict')
+        log.error({ err: error, sync }, 'A sync run ended with a problem')
+    } finally {
+      running.delete(sync)
+    }
+  }
+
+  return {
+    start(): void {
+      stopListening = connections.onQueued(look)
+      timer = setInterval(look, everyMs)
+      timer.unref()
+      look()
+    },
+
+    /** Interrupts what runs and waits for its end. */
+    async stop(): Promise<void> {
+      clearInterval(timer)
+      stopListening()
+      stopping.abort()
+      await looking
+      await Promise.all(running.values())
+    },
+  }
+}

@@ -1,0 +1,34 @@
+import { createHmac, type KeyObject } from 'node:crypto'
+import { Secret } from '../../core/secret.ts'
+import { canonicalJson } from '../../lib/canonical.ts'
+import { deriveKey } from '../../lib/envelope.ts'
+
+type Parts = {
+  readonly rootKey: KeyObject
+  /** A keyed hash of the value: equal for equal values, and no help in finding the value. */
+  readonly hashSecret: (secret: Secret) => string
+}
+
+/**
+ * Names one exact call: HMAC-SHA-256, in hex, over the RFC 8785 form of action and parsed input. A changed secret changes the
+ * hash. Keyed, because a plain hash of a short input can be guessed by whoever reads the log.
+ */
+export function makeHashInput({ rootKey, hashSecret }: Parts) {
+  const key = deriveKey(rootKey, 'atlas/approvals/input')
+  return function hashInput(action: string, input: unknown): string {
+    const exact = canonicalJson([action, plain(input, hashSecret)])
+    return createHmac('sha256', key).update(exact).digest('hex')
+  }
+}
+
+// What has no exact JSON form throws: a Map, printed as {}, would let one approval serve another call.
+function plain(value: unknown, hashSecret: Parts['hashSecret']): unknown {
+  if (value === null || typeof value !== 'object') return value
+  if (value instanceof Secret) return { '\u0000secret': hashSecret(value) }
+  if (value instanceof Date) return value.toISOString()
+  if (Array.isArray(value)) return value.map((item) => plain(item, hashSecret))
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null)
+    throw new TypeError('An input of this type has no exact form')
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member, hashSecret)]))
+}

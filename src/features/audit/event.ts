@@ -1,0 +1,27 @@
+/** One thing that happened, as the rooms tell it to the log. entry.ts decides what of it is public to the log's readers. */
+export type AuditEvent = {
+  /** Stable: `action.started`, `login.failed`, `server.started` … Lower case words joined by dots. */
+  readonly code: string
+  readonly principal?: {
+    readonly id: string
+    readonly kind: string
+    readonly name?: string
+    readonly tokenId?: string
+    readonly onBehalfOf?: string
+  }
+  readonly door?: string
+  readonly action?: string
+  readonly access?: string
+  readonly requestId?: string
+  readonly resource?: { readonly type: string; readonly id: string }
+  /** `ok` or a problem type. */
+  readonly outcome?: string
+  readonly decision?: { readonly effect: string; readonly policies: readonly string[]; readonly version: string }
+  readonly inputHash?: string
+  readonly approval?: string
+  /** Personal data and free text: encrypted per subject; the entry has only its commitment. */
+  readonly detail?: Readonly<Record<string, unknown>>
+}
+
+/** What `forget` records; verify-log.ts excuses the missing payloads of exactly these subjects. */
+export const forgottenCode = 'audit.subject.forgotten'

@@ -1,0 +1,48 @@
+import type { Migration } from '../../lib/db/migrate.ts'
+
+// Names and times are compared byte by byte in both databases ("C"), so that ranges over `at` mean the same.
+const text = 'text collate "C"'
+
+export const auditMigrations: readonly Migration[] = [
+  {
+    id: 100,
+    name: 'audit log',
+    sqlite: [
+      `create table audit_key (id integer primary key check (id = 1), origin text not null, vkey text not null,
+        box blob not null, created_at text not null)`,
+      `create table audit_head (id integer primary key check (id = 1), size integer not null, compact blob not null,
+        checkpoint text, mac blob not null)`,
+      `create table audit_entry (idx integer primary key, at text not null, code text not null, subject text, action text,
+        resource_type text, resource_id text, outcome text, leaf blob not null, hash blob not null)`,
+      'create index audit_entry_at on audit_entry (at)',
+      'create index audit_entry_code on audit_entry (code)',
+      'create index audit_entry_subject on audit_entry (subject) where subject is not null',
+      'create index audit_entry_action on audit_entry (action) where action is not null',
+      'create index audit_entry_resource on audit_entry (resource_id) where resource_id is not null',
+      'create index audit_entry_outcome on audit_entry (outcome) where outcome is not null',
+      `create table audit_node (level integer not null, idx integer not null, hash blob not null,
+        primary key (level, idx)) without rowid`,
+      'create table audit_payload (idx integer primary key, salt blob not null, box blob not null)',
+      `create table audit_subject (id text primary key, principal_id text not null unique, box blob not null)`,
+    ],
+    postgres: [
+      `create table audit_key (id integer primary key check (id = 1), origin text not null, vkey text not null,
+        box bytea not null, created_at text not null)`,
+      `create table audit_head (id integer primary key check (id = 1), size bigint not null, compact bytea not null,
+        checkpoint text, mac bytea not null)`,
+      `create table audit_entry (idx bigint primary key, at ${text} not null, code ${text} not null, subject ${text},
+        action ${text}, resource_type ${text}, resource_id ${text}, outcome ${text}, leaf bytea not null,
+        hash bytea not null)`,
+      'create index audit_entry_at on audit_entry (at)',
+      'create index audit_entry_code on audit_entry (code, idx)',
+      'create index audit_entry_subject on audit_entry (subject, idx) where subject is not null',
+      'create index audit_entry_action on audit_entry (action, idx) where action is not null',
+      'create index audit_entry_resource on audit_entry (resource_id, idx) where resource_id is not null',
+      'create index audit_entry_outcome on audit_entry (outcome, idx) where outcome is not null',
+      `create table audit_node (level integer not null, idx bigint not null, hash bytea not null,
+        primary key (level, idx))`,
+      'create table audit_payload (idx bigint primary key, salt bytea not null, box bytea not null)',
+      `create table audit_subject (id ${text} primary key, principal_id ${text} not null unique, box bytea not null)`,
+    ],
+  },
+]

@@ -1,0 +1,113 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, type KeyObject, randomBytes } from 'node:crypto'
+import { UnknownKey } from '../../lib/db/database.ts'
+import { deriveKey, EnvelopeError, open, seal } from '../../lib/envelope.ts'
+import { foldNodes } from '../../lib/merkle.ts'
+import {
+  formatCheckpoint,
+  formatVkey,
+  isKeyName,
+  openNote,
+  parseCheckpoint,
+  parseVkey,
+  signNote,
+} from '../../lib/signed-note.ts'
+import { LogDamaged, makeHeads } from './head.ts'
+import { makeProofs } from './proofs.ts'
+import type { KeyRow, makeStore } from './store.ts'
+import { readerOn } from './store-read.ts'
+
+export type SigningKey = {
+  readonly origin: string
+  readonly vkey: string
+  /** SHA-256 of the public key's 32 bytes, hex: what two people compare. */
+  readonly fingerprint: string
+  readonly privateKey: KeyObject
+}
+
+type Parts = { readonly store: ReturnType<typeof makeStore>; readonly rootKey: KeyObject; readonly now: () => Date }
+
+/**
+ * Opens the log's Ed25519 key, or makes it together with an empty log. `origin` names the log for ever (it is in every
+ * checkpoint); another one than the log was made with is refused. Throws `UnknownKey` under another root key.
+ */
+export async function openSigningKey({ store, rootKey, now }: Parts, origin?: string): Promise<SigningKey> {
+  if (origin !== undefined && !isKeyName(origin))
+    throw new Error('The origin of the audit log is a name without spaces, plus signs or control characters')
+  return store.write(async (writer) => {
+    const row = await writer.findKey()
+    if (row && origin !== undefined && row.origin !== origin)
+      throw new Error(`This database holds the audit log ${row.origin}; its origin cannot be changed to ${origin}`)
+    if (row) return openKey(rootKey, row)
+    const made = makeKey(rootKey, origin ?? `infrastructure-atlas/${randomBytes(8).toString('hex')}`, now())
+    await writer.found(made, makeHeads(rootKey).write({ size: 0, edge: [], checkpoint: null }))
+    return openKey(rootKey, made)
+  })
+}
+
+/** Opens a stored key and holds its public half against the stored vkey. */
+export function openKey(rootKey: KeyObject, { origin, vkey, box }: KeyRow): SigningKey {
+  const bytes = openBox(deriveKey(rootKey, 'atlas/audit-key'), box, origin)
+  const privateKey = createPrivateKey({ key: bytes, format: 'der', type: 'pkcs8' })
+  bytes.fill(0)
+  const publicKey = createPublicKey(privateKey)
+  if (formatVkey(origin, publicKey) !== vkey) throw new LogDamaged('the stored verifier key is not that of the log')
+  return { origin, vkey, fingerprint: fingerprintOf(publicKey), privateKey }
+}
+
+/**
+ * Signs the committed head, once per size. Before that it recomputes, from the stored hashes, the root that was signed
+ * last and the root of the head: a log that does not extend what it signed is never signed again
+ * (tlog-checkpoint: "MUST NOT sign a checkpoint inconsistent with an earlier one").
+ */
+export function makeSigner({ store, rootKey }: Parts, key: SigningKey) {
+  const heads = makeHeads(rootKey)
+  const verifier = parseVkey(key.vkey)
+  return function signHead(): Promise<string> {
+    return store.write(async (writer) => {
+      const head = heads.read(await writer.lockHead())
+      const { rootAt } = makeProofs(readerOn(writer.reader))
+      if (head.checkpoint !== null) {
+        const last = parseCheckpoint(openNote(Buffer.from(head.checkpoint), verifier))
+        if (last.size > head.size) throw new LogDamaged(`the log of ${last.size} entries was cut to ${head.size}`)
+        if (!last.root.equals(await rootAt(last.size)))
+          throw new LogDamaged(`the first ${last.size} entries are not those that were signed`)
+        if (last.size === head.size) return head.checkpoint
+      }
+      const root = await rootAt(head.size)
+      // The edge was kept by the writer, the root comes from the stored hashes: two ways to the same tree.
+      if (!root.equals(foldNodes(head.edge))) throw new LogDamaged('the stored hashes are not those of the head')
+      const checkpoint = signNote(
+        formatCheckpoint({ origin: key.origin, size: head.size, root }),
+        key.origin,
+        key.privateKey,
+      )
+      await writer.moveHead(head.size, heads.write({ ...head, checkpoint }))
+      return checkpoint
+    })
+  }
+}
+
+function makeKey(rootKey: KeyObject, origin: string, now: Date): KeyRow {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  const bytes = privateKey.export({ format: 'der', type: 'pkcs8' })
+  const box = seal(deriveKey(rootKey, 'atlas/audit-key'), bytes, keyAad(origin))
+  bytes.fill(0)
+  return { origin, vkey: formatVkey(origin, publicKey), box, created_at: now.toISOString() }
+}
+
+function openBox(key: KeyObject, box: Buffer, origin: string): Buffer {
+  try {
+    return open(key, box, keyAad(origin))
+  } catch (error) {
+    if (error instanceof EnvelopeError && error.reason === 'unknown-key') throw new UnknownKey()
+    throw error
+  }
+}
+
+function keyAad(origin: string): string[] {
+  return ['atlas', 'audit_key', origin, 'ed25519']
+}
+
+function fingerprintOf(publicKey: KeyObject): string {
+  return hash('sha256', publicKey.export({ format: 'der', type: 'spki' }).subarray(-32), 'hex')
+}

@@ -1,0 +1,47 @@
+import type { OpenConnection } from '../../core/action.ts'
+import type { Connector } from '../../core/connector.ts'
+import { Problem } from '../../core/problem.ts'
+import type { HttpCall } from '../../lib/http-client.ts'
+import type { ConnectionView } from './connection.ts'
+import { makeCredentials } from './credential.ts'
+import { makeEditing } from './editing.ts'
+import { makeOpener } from './opener.ts'
+import type { ConnectionsParts } from './parts.ts'
+import { makeConnectionStore, type Stored } from './store.ts'
+import { makeSyncs } from './syncs.ts'
+import { viewConnection } from './view.ts'
+
+/** Configured instances of systems: their settings, their credentials in the vault, their checks and their syncs. */
+export function makeConnections(parts: ConnectionsParts) {
+  const store = makeConnectionStore(parts.database)
+  const credentials = makeCredentials()
+  const find = async (idOrName: string): Promise<Stored> => {
+    const row = await store.find(idOrName)
+    if (!row) throw new Problem('not-found', 'There is no such connection')
+    return row
+  }
+  const opener = makeOpener(parts, store, find)
+  const syncs = makeSyncs(parts, find, opener.open)
+
+  return {
+    ...makeEditing(parts, { store, credentials, opener, syncs, find }),
+    syncs,
+    /** The zod type of one credential value in an action's input. */
+    credentialValue: credentials.value,
+    connectors: (): readonly Connector[] => parts.connectors,
+    /** The id of a connection named by id or name; `not-found` otherwise. */
+    resolve: async (idOrName: string): Promise<string> => (await find(idOrName)).id,
+    list: async (): Promise<ConnectionView[]> => (await store.list()).map(viewConnection),
+    get: async (idOrName: string): Promise<ConnectionView> => viewConnection(await find(idOrName)),
+    check: opener.check,
+    /** For the gate: the settings, and HTTP that is signed in and ends with the call. */
+    async open(idOrName: string, call?: HttpCall): Promise<OpenConnection> {
+      const { id, config, http } = await opener.open(await find(idOrName), call)
+      return { id, config, http }
+    },
+    /** Closes the sockets. */
+    close: opener.close,
+  }
+}
+
+export type Connections = ReturnType<typeof makeConnections>

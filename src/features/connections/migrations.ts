@@ -1,0 +1,57 @@
+import type { Migration } from '../../lib/db/migrate.ts'
+
+const tables = [
+  `create table connection (
+    id text primary key,
+    connector text not null,
+    name text not null,
+    name_key text not null unique,
+    config text not null,
+    secrets text not null,
+    ca_certificate text,
+    schedule text,
+    revision integer not null,
+    last_check text,
+    sync_problem text,
+    sync_cursor text,
+    last_full_at text,
+    last_synced_at text,
+    last_queued_at text,
+    created_at text not null,
+    updated_at text not null
+  )`,
+  `create table sync_run (
+    id text primary key,
+    connection_id text not null references connection (id) on delete cascade,
+    mode text not null,
+    is_full integer,
+    state text not null,
+    stage text,
+    total integer,
+    read_count integer not null default 0,
+    created_count integer not null default 0,
+    updated_count integer not null default 0,
+    unchanged_count integer not null default 0,
+    gone_count integer not null default 0,
+    stale_count integer not null default 0,
+    attempt integer not null,
+    owner text,
+    cancel_requested integer not null default 0,
+    cursor_before text,
+    cursor_after text,
+    problem_type text,
+    problem_detail text,
+    queued_at text not null,
+    started_at text,
+    heartbeat_at text,
+    ended_at text
+  )`,
+  'create index sync_run_connection on sync_run (connection_id, id)',
+  // Holds over processes: a connection has at most one run that is queued or running.
+  `create unique index sync_run_active on sync_run (connection_id) where state in ('queued', 'running')`,
+]
+
+/** 700+. The same plain SQL fits both databases. */
+export const connectionsMigrations: readonly Migration[] = [
+  { id: 700, name: 'connections and sync runs', sqlite: tables, postgres: tables },
+]

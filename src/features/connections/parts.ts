@@ -1,0 +1,64 @@
+import type { Connector, Observation } from '../../core/connector.ts'
+import type { Secret } from '../../core/secret.ts'
+import type { Database } from '../../lib/db/database.ts'
+import type { HttpClient, HttpLimits } from '../../lib/http-client.ts'
+
+/** What this room needs of the vault. Each credential field is one secret owned by its connection. */
+export type VaultPart = {
+  /** A name must be free among the owner's living secrets. */
+  readonly put: (secret: { name: string; value: Secret; owner: string; kind: string }) => Promise<{ id: string }>
+  readonly addVersion: (id: string, value: Secret) => Promise<unknown>
+  readonly destroy: (id: string) => Promise<unknown>
+  readonly destroyOwner: (owner: string) => Promise<unknown>
+  /** The current version, when the secret belongs to `owner`. */
+  readonly use: (id: string, owner: string) => Promise<Secret>
+}
+
+export type BatchCounts = {
+  readonly created: number
+  readonly updated: number
+  readonly unchanged: number
+  readonly gone: number
+}
+
+/** What this room needs of the inventory. `runId` marks what a run has seen. */
+export type InventoryPart = {
+  /** One transaction. Of two observations of one thing the later counts. */
+  readonly applyBatch: (batch: {
+    connectionId: string
+    connector: string
+    runId: string
+    observations: readonly Observation[]
+    gone: readonly { kind: string; externalId: string }[]
+  }) => Promise<BatchCounts>
+  /** Marks what a complete run has not seen as stale; answers how many. */
+  readonly finishFullRun: (run: { connectionId: string; runId: string }) => Promise<number>
+  readonly removeConnection: (connectionId: string) => Promise<unknown>
+}
+
+export type Log = {
+  readonly info: (fields: object, message: string) => void
+  readonly warn: (fields: object, message: string) => void
+  readonly error: (fields: object, message: string) => void
+}
+
+/** `makeHttp` with what is the same for every connection filled in. */
+export type HttpFor = (options: {
+  url: string
+  caPem?: string
+  headers: () => Promise<Readonly<Record<string, string>>>
+  explain?: (status: number, body: unknown) => string | undefined
+  limits?: Partial<HttpLimits>
+}) => HttpClient
+
+export type ConnectionsParts = {
+  readonly database: Database
+  readonly vault: VaultPart
+  readonly inventory: InventoryPart
+  readonly connectors: readonly Connector[]
+  readonly httpFor: HttpFor
+  /** Systems on this machine may be connected (demo, tests); off unless configured. */
+  readonly allowLoopback: boolean
+  readonly now: () => Date
+  readonly log: Log
+}

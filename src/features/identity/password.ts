@@ -1,0 +1,87 @@
+import { argon2, createHmac, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
+import { promisify } from 'node:util'
+import { z } from 'zod'
+import type { Secret } from '../../core/secret.ts'
+import { deriveKey, keyId } from '../../lib/envelope.ts'
+import { makeHashQueue } from './hash-queue.ts'
+import { typed } from './reveal.ts'
+
+export type PasswordCost = { readonly memory: number; readonly passes: number; readonly parallelism: number }
+
+/** OWASP's and ASVS 5.0's least for argon2id with two passes: 19 MiB (SECURITY.md §3.1). */
+export const passwordCost: PasswordCost = { memory: 19_456, passes: 2, parallelism: 1 }
+
+const saltLength = 16
+const tagLength = 32
+const runArgon2 = promisify(argon2)
+
+export type Hasher = ReturnType<typeof makeHasher>
+
+/**
+ * Hashes and checks passwords: argon2id over HMAC-SHA-256(pepper, NFKC(password)), kept as a PHC string.
+ * The pepper comes from the root key, so a stolen table alone cannot be attacked; `keyid` names the pepper's key.
+ */
+export function makeHasher({ rootKey, cost = passwordCost }: { rootKey: KeyObject; cost?: PasswordCost }) {
+  const pepper = deriveKey(rootKey, 'atlas/password-pepper')
+  const pepperId = unpadded(keyId(pepper))
+  const inQueue = makeHashQueue()
+
+  function digest(password: Secret, salt: Buffer, { memory, passes, parallelism }: PasswordCost): Promise<Buffer> {
+    const message = createHmac('sha256', pepper).update(typed(password).normalize('NFKC'), 'utf8').digest()
+    return inQueue(() => runArgon2('argon2id', { message, nonce: salt, parallelism, tagLength, memory, passes }))
+  }
+
+  return {
+    /** A PHC string for storage. Throws `rate-limited` when too many hashes are already waiting. */
+    async hash(password: Secret): Promise<string> {
+      const salt = randomBytes(saltLength)
+      return toPhc({ ...cost, keyid: pepperId, salt, tag: await digest(password, salt, cost) })
+    },
+
+    /**
+     * `right`: the password fits. `outdated`: it fits and should be hashed again with today's cost.
+     * Without a stored hash it works just as long and answers wrong, so that time does not tell who exists.
+     */
+    async verify(password: Secret, phc: string | null | undefined): Promise<'right' | 'outdated' | 'wrong'> {
+      const stored = phc ? fromPhc(phc) : undefined
+      if (!stored || stored.keyid !== pepperId) {
+        await digest(password, randomBytes(saltLength), cost)
+        return 'wrong'
+      }
+      const tag = await digest(password, stored.salt, stored)
+      if (!timingSafeEqual(tag, stored.tag)) return 'wrong'
+      const same = stored.memory === cost.memory && stored.passes === cost.passes
+      return same && stored.parallelism === cost.parallelism ? 'right' : 'outdated'
+    },
+  }
+}
+
+type Phc = PasswordCost & { readonly keyid: string; readonly salt: Buffer; readonly tag: Buffer }
+
+function toPhc({ memory, passes, parallelism, keyid, salt, tag }: Phc): string {
+  const costs = `m=${memory},t=${passes},p=${parallelism},keyid=${keyid}`
+  return `$argon2id$v=19$${costs}$${unpadded(salt)}$${unpadded(tag)}`
+}
+
+// The bounds keep a changed row from costing gigabytes of memory or comparing a shortened tag.
+const Costs = z.object({
+  memory: z.coerce.number().int().min(8).max(1_048_576),
+  passes: z.coerce.number().int().min(1).max(64),
+  parallelism: z.coerce.number().int().min(1).max(16),
+})
+
+function fromPhc(text: string): Phc | undefined {
+  const { keyid = '', salt = '', tag = '', ...rest } = phcForm.exec(text)?.groups ?? {}
+  const costs = Costs.safeParse(rest)
+  const bytes = { salt: Buffer.from(salt, 'base64'), tag: Buffer.from(tag, 'base64') }
+  if (!costs.success || bytes.salt.length !== saltLength || bytes.tag.length !== tagLength) return undefined
+  return { ...costs.data, keyid, ...bytes }
+}
+
+const phcForm =
+  /^\$argon2id\$v=19\$m=(?<memory>\d+),t=(?<passes>\d+),p=(?<parallelism>\d+),keyid=(?<keyid>[A-Za-z0-9+/]+)\$(?<salt>[A-Za-z0-9+/]+)\$(?<tag>[A-Za-z0-9+/]+)$/
+
+/** The B64 of the PHC string format: standard alphabet, no padding. */
+function unpadded(bytes: Buffer): string {
+  return bytes.toString('base64').replaceAll('=', '')
+}

@@ -1,0 +1,78 @@
+import { hash } from 'node:crypto'
+import type { Observation } from '../../core/connector.ts'
+
+export type Relation = { readonly type: string; readonly kind: string; readonly externalId: string }
+
+/** An observation in the form that is stored. `key` names it within its connection; `hash` changes when anything shown does. */
+export type Prepared = {
+  readonly key: string
+  readonly observation: Observation
+  readonly status: string
+  readonly site: string
+  readonly addresses: string
+  readonly attributes: string
+  readonly relations: readonly Relation[]
+  readonly hash: string
+}
+
+// PostgreSQL refuses index rows over 2,704 bytes and SQLite's get slow; what identifies or groups an asset is at most this long.
+const maxIdentifier = 500
+
+export function prepare(given: Observation): Prepared {
+  const observation: Observation = {
+    ...given,
+    kind: identifier(given.kind),
+    externalId: identifier(given.externalId),
+    name: clean(given.name),
+    ...(given.status !== undefined && { status: identifier(given.status) }),
+    ...(given.site !== undefined && { site: identifier(given.site) }),
+    ...(given.serial !== undefined && { serial: clean(given.serial) }),
+    ...(given.url !== undefined && { url: clean(given.url) }),
+  }
+  const { kind, externalId, name, status = '', site = '', serial, url } = observation
+  const addresses = JSON.stringify((given.addresses ?? []).map(clean))
+  const attributes = JSON.stringify(sorted(given.attributes))
+  const relations = prepareRelations(given.relations ?? [])
+  const content = JSON.stringify([name, status, site, serial, url, addresses, attributes, relations])
+  return {
+    key: keyOf({ kind, externalId }),
+    observation,
+    status,
+    site,
+    addresses,
+    attributes,
+    relations,
+    hash: hash('sha256', content, 'base64url').slice(0, 22),
+  }
+}
+
+/** The name of a thing within its connection, as `Prepared` has it. */
+export function keyOf({ kind, externalId }: { readonly kind: string; readonly externalId: string }): string {
+  return JSON.stringify([kind, externalId])
+}
+
+/** A text as it identifies or groups assets: too long ones are cut and told apart by a hash. */
+export function identifier(text: string): string {
+  const cleaned = clean(text)
+  if (cleaned.length <= maxIdentifier) return cleaned
+  return `${cleaned.slice(0, maxIdentifier - 23).toWellFormed()}~${hash('sha256', cleaned, 'base64url').slice(0, 22)}`
+}
+
+/** PostgreSQL's text holds neither NUL nor half of a surrogate pair. */
+function clean(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '')
+}
+
+function sorted(attributes: Observation['attributes']): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+function prepareRelations(relations: readonly Relation[]): Relation[] {
+  const byText = new Map(
+    relations.map(({ type, kind, externalId }) => {
+      const relation = { type: identifier(type), kind: identifier(kind), externalId: identifier(externalId) }
+      return [JSON.stringify(Object.values(relation)), relation] as const
+    }),
+  )
+  return [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, relation]) => relation)
+}

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import type { Principal } from '../../core/action.ts'
+import { makeDecide } from './decide.ts'
+import { shippedPolicies } from './policy.ts'
+import { makePolicySet } from './policy-set.ts'
+import { principalWith, routeActions } from './routes-for-tests.ts'
+import { ownAreas } from './schema.ts'
+
+// The oracle, written by hand and not from the policies. Columns: no role, viewer, developer, operator, auditor, admin;
+// first for a user, then for an agent, then Atlas itself. p permit, a ask, - forbid.
+const oracle: Readonly<Record<string, string>> = {
+  'inventory.assets.search': '-ppppp -ppppp -',
+  'inventory.assets.get': '-ppppp -ppppp -',
+  'inventory.summary.get': '-ppppp -ppppp -',
+  'connections.connectors.list': '-ppp-p -ppp-p -',
+  'connections.connections.list': '-ppp-p -ppp-p -',
+  'connections.connections.add': '---p-p ---p-p -',
+  'connections.connections.get': '-ppp-p -ppp-p -',
+  'connections.connections.edit': '---p-p ---p-p -',
+  'connections.connections.remove': '-----p -----a -',
+  'connections.connections.check': '-ppp-p -ppp-p -',
+  'connections.syncs.start': '---p-p ---p-p p',
+  'connections.syncs.list': '-ppp-p -ppp-p -',
+  'connections.syncs.get': '-ppp-p -ppp-p -',
+  'connections.syncs.cancel': '---p-p ---p-p -',
+  'connections.syncs.run': '---p-p ---p-p p',
+  'vault.secrets.list': '---p-p ---p-p -',
+  'vault.secrets.put': '-----p -----p -',
+  'vault.secrets.get': '---p-p ---p-p -',
+  'vault.secrets.destroy': '-----p -----a -',
+  'vault.versions.add': '-----p -----p -',
+  'vault.secrets.reveal': '------ ------ -',
+  'identity.users.list': '----pp ----pp -',
+  'identity.users.add': '-----p -----p -',
+  'identity.users.get': '----pp ----pp -',
+  'identity.users.edit': '-----p -----p -',
+  'identity.users.remove': '-----p -----a -',
+  'identity.tokens.list': 'pppppp pppppp -',
+  'identity.tokens.add': 'pppppp pppppp -',
+  'identity.tokens.revoke': 'pppppp aaaaaa -',
+  'identity.roles.list': '----pp ----pp -',
+  'identity.bindings.list': '----pp ----pp -',
+  'identity.bindings.add': '-----p -----p -',
+  'identity.bindings.remove': '-----p -----a -',
+  'identity.principal.get': 'pppppp pppppp -',
+  'policy.policies.list': '---ppp ---ppp -',
+  'policy.decision.explain': 'pppppp pppppp -',
+  'approvals.requests.list': 'pppppp pppppp -',
+  'approvals.requests.get': 'pppppp pppppp -',
+  'approvals.requests.approve': '---p-p ------ -',
+  'approvals.requests.deny': '---p-p ------ -',
+  'audit.events.search': '----pp ----pp -',
+  'audit.events.get': '----pp ----pp -',
+  'audit.log.verify': '----pp ----pp -',
+  'audit.log.read': '----pp ----pp -',
+  'lab.devices.find': '--pp-p --pp-p -',
+  'lab.device.reveal-config': '------ ------ -',
+  'lab.journal.add': '---p-p ---a-a -',
+  'lab.device.remove': '-----p -----a -',
+}
+
+const columns = ['', 'viewer', 'developer', 'operator', 'auditor', 'admin']
+const letters = { permit: 'p', ask: 'a', forbid: '-' } as const
+const policySet = makePolicySet(shippedPolicies, routeActions)
+const decide = makeDecide({ policySet })
+const resource = { type: 'any', id: '*' }
+
+function effectsOf(kind: Principal['kind'], action: (typeof routeActions)[number], approved: boolean): string {
+  const roleSets = kind === 'system' ? [[]] : columns.map((role) => (role === '' ? [] : [role]))
+  return roleSets
+    .map((roles) => decide({ principal: principalWith(roles, { kind }), action, resource, approved, door: 'http' }))
+    .map(({ effect }) => letters[effect])
+    .join('')
+}
+
+const kinds = ['user', 'agent', 'system'] as const
+
+test('the shipped policies decide every action for every role and kind of principal as the oracle says', () => {
+  const decided = Object.fromEntries(
+    routeActions.map((action) => [action.name, kinds.map((kind) => effectsOf(kind, action, false)).join(' ')]),
+  )
+
+  assert.deepEqual(decided, oracle)
+})
+
+test('an approval turns exactly the asks into permits, and nothing else', () => {
+  const decided = Object.fromEntries(
+    routeActions.map((action) => [action.name, kinds.map((kind) => effectsOf(kind, action, true)).join(' ')]),
+  )
+
+  const expected = Object.entries(oracle).map(([name, effects]) => [name, effects.replaceAll('a', 'p')])
+  assert.deepEqual(decided, Object.fromEntries(expected))
+})
+
+test('Atlas itself gains nothing from a role binding', () => {
+  const principal = principalWith(['admin'], { kind: 'system' })
+
+  const permitted = routeActions.filter(
+    (action) => decide({ principal, action, resource, approved: true, door: 'schedule' }).effect === 'permit',
+  )
+
+  assert.deepEqual(
+    permitted.map(({ name }) => name),
+    ['connections.syncs.start', 'connections.syncs.run'],
+  )
+})
+
+test('a role that no policy names permits no more than no role', () => {
+  for (const action of routeActions) {
+    const [none, unknown] = [[], ['superuser']].map((roles) =>
+      decide({ principal: principalWith(roles), action, resource, approved: false, door: 'http' }),
+    )
+    assert.deepEqual(unknown, none)
+  }
+})
+
+test('the table of docs/operate/policy.md is what the shipped policies decide', () => {
+  const page = readFileSync(new URL('../../../docs/operate/policy.md', import.meta.url), 'utf8')
+
+  const table = page.split('<!-- roles -->')[1]?.trim()
+
+  assert.equal(table, rolesTable())
+})
+
+test('docs/operate/policy.md names every shipped policy', () => {
+  const page = readFileSync(new URL('../../../docs/operate/policy.md', import.meta.url), 'utf8')
+
+  assert.deepEqual(
+    [...policySet.policies.keys()].filter((id) => !page.includes(`\`${id}\``)),
+    [],
+  )
+})
+
+/** One row for each area and access whose actions agree for every role, else one for each action. */
+function rolesTable(): string {
+  const groups = Map.groupBy(routeActions, ({ name, access }) => `${areaOf(name)} ${access}`)
+  const rows = [...groups.values()].flatMap((actions) => {
+    const byCells = Map.groupBy(actions, cellsOf)
+    const [first] = actions
+    if (first && byCells.size === 1) return [`| \`${areaOf(first.name)}\` | ${first.access} | ${cellsOf(first)} |`]
+    return actions.map((action) => `| \`${action.name}\` | ${action.access} | ${cellsOf(action)} |`)
+  })
+  const head = ['action', 'access', 'no role', ...columns.slice(1)]
+  return [`| ${head.join(' | ')} |`, `|${head.map(() => '---').join('|')}|`, ...rows].join('\n')
+}
+
+function cellsOf(action: (typeof routeActions)[number]): string {
+  const [users, agents] = [effectsOf('user', action, false), effectsOf('agent', action, false)]
+  const words: Record<string, string> = { pp: 'yes', pa: 'yes, an agent asks', 'p-': 'yes, a person only', '--': '–' }
+  return columns.map((_role, i) => words[`${users[i]}${agents[i]}`]).join(' | ')
+}
+
+function areaOf(name: string): string {
+  const area = name.split('.', 1)[0] ?? ''
+  return (ownAreas as readonly string[]).includes(area) ? `${area}.*` : '<connector>.*'
+}

@@ -1,0 +1,161 @@
+import { z } from 'zod'
+import { type Action, defineAction } from '../../core/action.ts'
+import { Problem } from '../../core/problem.ts'
+import { SecretValue } from '../../core/secret.ts'
+import type { Vault } from './vault.ts'
+
+type Parts = {
+  readonly vault: Pick<Vault, 'list' | 'put' | 'get' | 'addVersion' | 'destroy' | 'reveal'>
+}
+
+/** The actions on secrets. Values go in; `vault.secrets.reveal` is the only one that lets a value out. */
+export function vaultActions({ vault }: Parts): readonly Action[] {
+  return [
+    listSecrets(vault),
+    putSecret(vault),
+    getSecret(vault),
+    destroySecret(vault),
+    addVersion(vault),
+    reveal(vault),
+  ]
+}
+
+const secret = z
+  .string()
+  .regex(/^sec_[0-9a-hjkmnp-tv-z]{24}$/)
+  .describe('Id of the secret, sec_…')
+const name = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(/^[^\p{C}\s](?:[^\p{C}\n\r\u2028\u2029]*[^\p{C}\s])?$/u)
+const kind = z
+  .string()
+  .max(40)
+  .regex(/^[a-z][a-z0-9-]*$/)
+
+const Summary = z.object({
+  id: z.string(),
+  name: z.string(),
+  kind: z.string(),
+  owner: z.string().nullable().describe('The connection that it belongs to'),
+  version: z.int().describe('The current version'),
+  createdAt: z.iso.datetime(),
+  changedAt: z.iso.datetime().describe('When the current version was stored'),
+  destroyedAt: z.iso.datetime().nullable(),
+})
+const Version = z.object({ id: z.string(), version: z.int() })
+
+const listSecrets = (vault: Parts['vault']) =>
+  defineAction({
+    name: 'vault.secrets.list',
+    title: 'List secrets',
+    description: 'Names, kinds, owners and ages of the stored secrets. Never their values.',
+    access: 'read',
+    http: { method: 'GET', path: '/secrets' },
+    input: z.strictObject({
+      name: name.optional().describe('Only secrets with exactly this name.'),
+      owner: z.string().min(1).max(64).optional().describe('Only secrets of the connection with this id.'),
+      limit: z.int().min(1).max(200).default(50).describe('At most so many in one answer.'),
+      cursor: secret.optional().describe('The `next` of the answer before.'),
+    }),
+    output: z.object({ items: z.array(Summary), next: z.string().nullable() }),
+    resource: () => ({ type: 'secret', id: '*' }),
+    run: (input) => vault.list(input),
+  })
+
+const putSecret = (vault: Parts['vault']) =>
+  defineAction({
+    name: 'vault.secrets.put',
+    title: 'Store a secret',
+    description: 'Stores a new secret, encrypted. The value cannot be read back except by whoever may reveal secrets.',
+    access: 'write',
+    http: { method: 'POST', path: '/secrets' },
+    input: z.strictObject({
+      name: name.describe('A name that no other secret has. Names are not secret.'),
+      value: SecretValue.describe('The value.'),
+      kind: kind
+        .default('generic')
+        .describe('What it is, for example api-token, password, certificate or username (the one kind not redacted).'),
+    }),
+    output: Version,
+    resource: () => ({ type: 'secret', id: '*' }),
+    run: (input) => vault.put(input),
+  })
+
+const getSecret = (vault: Parts['vault']) =>
+  defineAction({
+    name: 'vault.secrets.get',
+    title: 'Show a secret without its value',
+    description: 'Metadata of one secret and its versions, also of a destroyed one. Never the value.',
+    access: 'read',
+    http: { method: 'GET', path: '/secrets/{secret}' },
+    input: z.strictObject({ secret }),
+    output: Summary.extend({
+      versions: z.array(
+        z.object({ version: z.int(), createdAt: z.iso.datetime(), destroyedAt: z.iso.datetime().nullable() }),
+      ),
+    }),
+    resource: (input) => ({ type: 'secret', id: input.secret }),
+    run: (input) => vault.get(input.secret),
+  })
+
+const destroySecret = (vault: Parts['vault']) =>
+  defineAction({
+    name: 'vault.secrets.destroy',
+    title: 'Destroy a secret',
+    description:
+      'Destroys all versions of a secret for good. Its name and dates stay. A secret of a connection is refused.',
+    access: 'destroy',
+    http: { method: 'DELETE', path: '/secrets/{secret}' },
+    input: z.strictObject({ secret }),
+    output: z.object({}),
+    resource: (input) => ({ type: 'secret', id: input.secret }),
+    run: async (input) => {
+      await refuseOwned(vault, input.secret)
+      await vault.destroy(input.secret)
+      return {}
+    },
+  })
+
+const addVersion = (vault: Parts['vault']) =>
+  defineAction({
+    name: 'vault.versions.add',
+    title: 'Store a new version of a secret',
+    description: 'Stores a new value, which is the current one from then on. A secret of a connection is refused.',
+    access: 'write',
+    http: { method: 'POST', path: '/secrets/{secret}/versions' },
+    input: z.strictObject({ secret, value: SecretValue.describe('The new value.') }),
+    output: Version,
+    resource: (input) => ({ type: 'secret', id: input.secret }),
+    run: async (input) => {
+      await refuseOwned(vault, input.secret)
+      return vault.addVersion(input.secret, input.value)
+    },
+  })
+
+const reveal = (vault: Parts['vault']) =>
+  defineAction({
+    name: 'vault.secrets.reveal',
+    title: 'Reveal a secret',
+    description: 'Answers with the value of a secret in clear. No role has this right unless somebody gives it.',
+    access: 'reveal',
+    http: { method: 'POST', path: '/secrets/{secret}/reveal' },
+    input: z.strictObject({
+      secret,
+      version: z.int().min(1).optional().describe('Another version than the current one.'),
+    }),
+    output: Version.extend({ value: z.string() }),
+    resource: (input) => ({ type: 'secret', id: input.secret }),
+    run: async (input) => {
+      const { version, value } = await vault.reveal(input.secret, input.version)
+      return { id: input.secret, version, value: value.reveal() }
+    },
+  })
+
+/** A connection's secrets change with the connection, which checks the new credential. Owners never change. */
+async function refuseOwned(vault: Parts['vault'], id: string): Promise<void> {
+  const { owner } = await vault.get(id)
+  if (owner !== null)
+    throw new Problem('conflict', `The secret belongs to the connection ${owner}; edit the connection instead`)
+}

@@ -1,0 +1,132 @@
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import { type Database, UnknownKey } from '../../lib/db/database.ts'
+import { deriveKey, EnvelopeError, open, seal } from '../../lib/envelope.ts'
+import { newId } from '../../lib/ids.ts'
+import { makeVaultStore, type VaultKeyRow, type VaultRows, type VaultStore } from './store.ts'
+
+/** One scope so far. Later ones (a team, a tenant) get key-encryption keys of their own. */
+const scope = 'default'
+
+export type Keyring = {
+  /** Opens all key-encryption keys, or makes the first one. Throws `UnknownKey`, before anything is written, for another root key. */
+  init(): Promise<void>
+  /** The key to wrap one data key with. Inside the transaction that stores the wrap, so that the count is never short. */
+  claim(tx: VaultRows): Promise<{ readonly id: string; readonly key: KeyObject }>
+  /** A key by id; undefined when there is none that this root key opens. */
+  find(id: string): Promise<KeyObject | undefined>
+}
+
+type Parts = {
+  readonly store: VaultStore
+  readonly rootKey: KeyObject
+  readonly now: () => Date
+  /** Wraps with one key before the next one is made. AES-GCM with random nonces allows 2^32 (NIST SP 800-38D §8.3). */
+  readonly maxWraps?: number
+}
+
+/** The middle of the hierarchy root key → key-encryption key → data key → value. Opened keys stay in memory as `KeyObject`s. */
+export function makeKeyring({ store, rootKey, now, maxWraps = 2 ** 30 }: Parts): Keyring {
+  const wrapping = wrappingKey(rootKey)
+  const opened = new Map<string, KeyObject>()
+
+  return { init, claim, find }
+
+  async function init(): Promise<void> {
+    for (const row of await store.keys()) opened.set(row.id, openAtStart(wrapping, row))
+    if (opened.size > 0) return
+    if (await store.hasVersions()) throw new Error('The key-encryption keys are missing from the database')
+    await store.exclusive(async (tx) => {
+      const rows = await tx.keys()
+      // Another process may have made it in this moment – with its root key, which must be ours.
+      for (const row of rows) opened.set(row.id, openAtStart(wrapping, row))
+      if (rows.length === 0) await make(tx, 1, 0)
+    })
+  }
+
+  async function claim(tx: VaultRows): Promise<{ id: string; key: KeyObject }> {
+    const row = await countWrap(tx)
+    if (row.wraps > maxWraps) {
+      await tx.retireKey(row.id)
+      return make(tx, row.version + 1, 1)
+    }
+    return { id: row.id, key: remember(row) }
+  }
+
+  async function find(id: string): Promise<KeyObject | undefined> {
+    const known = opened.get(id)
+    if (known) return known
+    const row = await store.key(id) // made by another process since the start
+    try {
+      return row && remember(row)
+    } catch (error) {
+      if (error instanceof EnvelopeError) return undefined
+      throw error
+    }
+  }
+
+  async function countWrap(tx: VaultRows): Promise<VaultKeyRow> {
+    // The update finds nothing when it waited for a process that was just retiring the key; the next one sees the new key.
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const row = await tx.countWrap(scope)
+      if (row) return row
+    }
+    throw new Error('No key-encryption key is active')
+  }
+
+  async function make(tx: VaultRows, version: number, wraps: number): Promise<{ id: string; key: KeyObject }> {
+    const created = now()
+    const name = { id: newId('kek', created.getTime()), scope, version }
+    const bytes = randomBytes(32)
+    try {
+      const wrapped = seal(wrapping, bytes, aadOf(name))
+      await tx.addKey({ ...name, state: 'active', wrapped, wraps, created_at: created.toISOString() })
+      return { id: name.id, key: createSecretKey(bytes) }
+    } finally {
+      bytes.fill(0)
+    }
+  }
+
+  function remember(row: VaultKeyRow): KeyObject {
+    const key = opened.get(row.id) ?? unwrap(wrapping, row)
+    opened.set(row.id, key)
+    return key
+  }
+}
+
+/**
+ * Throws `UnknownKey` when the vault in `database` was made with another root key. Reads only, and also before the
+ * migrations have run: a wrong key must not change anything. SQLite files refuse earlier, as a whole.
+ */
+export async function checkRootKey(database: Database, rootKey: KeyObject): Promise<void> {
+  const store = makeVaultStore(database)
+  if (!(await store.hasTables())) return
+  const wrapping = wrappingKey(rootKey)
+  for (const row of await store.keys()) openAtStart(wrapping, row)
+}
+
+function wrappingKey(rootKey: KeyObject): KeyObject {
+  return deriveKey(rootKey, 'atlas/vault')
+}
+
+function openAtStart(wrapping: KeyObject, row: VaultKeyRow): KeyObject {
+  try {
+    return unwrap(wrapping, row)
+  } catch (error) {
+    if (!(error instanceof EnvelopeError)) throw error
+    if (error.reason === 'unknown-key') throw new UnknownKey()
+    throw new Error(`The key-encryption key ${row.id} is damaged or belongs elsewhere`, { cause: error })
+  }
+}
+
+function unwrap(wrapping: KeyObject, row: VaultKeyRow): KeyObject {
+  const bytes = open(wrapping, row.wrapped, aadOf(row))
+  try {
+    return createSecretKey(bytes)
+  } finally {
+    bytes.fill(0)
+  }
+}
+
+function aadOf({ id, scope: of, version }: Pick<VaultKeyRow, 'id' | 'scope' | 'version'>): readonly string[] {
+  return ['atlas', 'vault_key', id, of, String(version), 'key']
+}

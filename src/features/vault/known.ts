@@ -1,0 +1,30 @@
+import type { Secret } from '../../core/secret.ts'
+import { makeRedactor } from '../../lib/redact.ts'
+import type { SecretRow } from './store.ts'
+
+/** User names are credential fields too, but they stand in every inventory; blanking them would hide owners, not secrets. */
+const notRedacted = new Set(['username'])
+
+export type Known = ReturnType<typeof makeKnown>
+
+/** The values that this process has stored or opened, to be kept out of what it says. */
+export function makeKnown() {
+  const redactor = makeRedactor()
+  return {
+    learn: ({ id, kind }: SecretRow, version: number, value: Secret): void => {
+      const text = value.reveal()
+      if (!notRedacted.has(kind) && !isWord(text)) redactor.add(`${id}/${version}`, text)
+    },
+    /** Destroyed values are not searched for any more. */
+    forget: (id: string): void => redactor.forget(`${id}/`),
+    redact: redactor.redact,
+  }
+}
+
+/**
+ * One plain word, or a name of the form `area.noun.verb`. Were they searched for, whoever may store a secret could blank
+ * the names of actions and fields in everything that auditors and reviewers read.
+ */
+function isWord(text: string): boolean {
+  return /^[a-z]{1,16}$/i.test(text) || /^[a-z]+(\.[a-z][a-z-]*){2}$/.test(text)
+}

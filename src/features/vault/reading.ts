@@ -1,0 +1,103 @@
+import { Problem } from '../../core/problem.ts'
+import type { Secret } from '../../core/secret.ts'
+import type { Known } from './known.ts'
+import type { Sealing } from './sealing.ts'
+import { whyNotLiving } from './state.ts'
+import type { SecretRow, VaultStore } from './store.ts'
+
+export type SecretSummary = {
+  readonly id: string
+  readonly name: string
+  readonly kind: string
+  /** The connection it belongs to; null for a secret of its own. */
+  readonly owner: string | null
+  /** The current version. */
+  readonly version: number
+  readonly createdAt: string
+  /** When the current version was stored. */
+  readonly changedAt: string
+  readonly destroyedAt: string | null
+}
+
+export type SecretDetails = SecretSummary & {
+  readonly versions: {
+    readonly version: number
+    readonly createdAt: string
+    readonly destroyedAt: string | null
+  }[]
+}
+
+type Parts = { readonly store: VaultStore; readonly sealing: Pick<Sealing, 'open'>; readonly known: Known }
+
+/** What reads the vault. Every read of a value opens its row anew. */
+export function makeReading({ store, sealing, known }: Parts) {
+  return { list, get, use, reveal }
+
+  /** Living secrets in order of id, metadata only. `next` continues the list. */
+  async function list(find: {
+    limit: number
+    cursor?: string | undefined
+    name?: string | undefined
+    owner?: string | undefined
+  }): Promise<{ items: SecretSummary[]; next: string | null }> {
+    const { limit, cursor, name, owner } = find
+    const rows = await store.secrets({
+      limit: limit + 1,
+      ...(cursor !== undefined && { after: cursor }),
+      ...(name !== undefined && { name }),
+      ...(owner !== undefined && { owner }),
+    })
+    const items = rows.slice(0, limit).map((row) => summary(row, row.changed_at))
+    return { items, next: rows.length > limit ? (items.at(-1)?.id ?? null) : null }
+  }
+
+  /** Metadata of a secret, also of a destroyed one, with its versions. */
+  async function get(id: string): Promise<SecretDetails> {
+    const row = await store.secret(id)
+    if (!row) throw new Problem('not-found', 'There is no such secret')
+    const versions = await store.versions(id)
+    const current = versions.find(({ version }) => version === row.current_version)
+    return {
+      ...summary(row, current?.created_at ?? null),
+      versions: versions.map(({ version, created_at, destroyed_at }) => ({
+        version,
+        createdAt: created_at,
+        destroyedAt: destroyed_at,
+      })),
+    }
+  }
+
+  /** The current value, for code that signs in with it. `owner`, when given, must be the owner that it was stored for. */
+  async function use(id: string, owner?: string): Promise<Secret> {
+    return (await read(id, undefined, owner)).value
+  }
+
+  /** The value of one version, the current one unless another is named, for a person. */
+  async function reveal(id: string, version?: number): Promise<{ version: number; value: Secret }> {
+    return read(id, version)
+  }
+
+  async function read(id: string, version?: number, owner?: string): Promise<{ version: number; value: Secret }> {
+    const row = await store.secretWithVersion(id, version)
+    if (!row || row.destroyed_at !== null) throw await whyNotLiving(store, id)
+    if (owner !== undefined && row.owner !== owner) throw new Problem('not-found', 'There is no such secret')
+    if (version !== undefined && row.version === null)
+      throw new Problem('not-found', 'The secret has no version with this number')
+    const value = await sealing.open(row, version ?? row.current_version)
+    known.learn(row, version ?? row.current_version, value)
+    return { version: version ?? row.current_version, value }
+  }
+}
+
+function summary(row: SecretRow, changedAt: string | null): SecretSummary {
+  return {
+    id: row.id,
+    name: row.name,
+    kind: row.kind,
+    owner: row.owner,
+    version: row.current_version,
+    createdAt: row.created_at,
+    changedAt: changedAt ?? row.created_at,
+    destroyedAt: row.destroyed_at,
+  }
+}

@@ -1,0 +1,71 @@
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import { Problem } from '../../core/problem.ts'
+import { Secret } from '../../core/secret.ts'
+import { EnvelopeError, open as openBox, seal as sealBox } from '../../lib/envelope.ts'
+import type { Keyring } from './keyring.ts'
+import type { SecretRow } from './store.ts'
+
+/** What a version row holds of its value. All null once destroyed, or when the row is missing. */
+type Sealed = { readonly key_id: string | null; readonly wrapped: Buffer | null; readonly box: Buffer | null }
+
+type Parts = {
+  readonly keyring: Pick<Keyring, 'find'>
+  readonly onIntegrityFailure: (secretId: string, version: number) => void | Promise<void>
+}
+
+export type Sealing = ReturnType<typeof makeSealing>
+
+/**
+ * Seals one value under a data key of its own, and opens it. Both boxes are bound to the row and to the secret's name, kind
+ * and owner, so that nobody who can write the tables can give one secret's value to another secret, version or owner.
+ */
+export function makeSealing({ keyring, onIntegrityFailure }: Parts) {
+  return { seal, open }
+
+  /** Wraps a new data key with `key` and seals `value` with it, for the version `secret.current_version`. */
+  function seal(key: { readonly id: string; readonly key: KeyObject }, secret: SecretRow, value: Secret) {
+    const text = value.reveal()
+    if (!text.isWellFormed()) throw new Problem('invalid-input', 'The value is not valid Unicode text')
+    const [plain, bytes] = [Buffer.from(text, 'utf8'), randomBytes(32)]
+    try {
+      const aad = aadOf(secret, secret.current_version)
+      const wrapped = sealBox(key.key, bytes, aad('data-key', key.id))
+      return { key_id: key.id, wrapped, box: sealBox(createSecretKey(bytes), plain, aad('value', key.id)) }
+    } finally {
+      plain.fill(0)
+      bytes.fill(0)
+    }
+  }
+
+  /** The value of one version. Whatever is wrong with the row: `onIntegrityFailure`, then an error that says nothing of the content. */
+  async function open(row: SecretRow & Sealed, version: number): Promise<Secret> {
+    try {
+      return await openRow(row, version)
+    } catch (error) {
+      if (!(error instanceof EnvelopeError)) throw error
+      await onIntegrityFailure(row.id, version)
+      throw new Error(`Version ${version} of the secret ${row.id} is damaged or belongs elsewhere`, { cause: error })
+    }
+  }
+
+  async function openRow(row: SecretRow & Sealed, version: number): Promise<Secret> {
+    const key = row.key_id === null ? undefined : await keyring.find(row.key_id)
+    if (!key || !row.key_id || !row.wrapped || !row.box) throw new EnvelopeError('integrity')
+    const aad = aadOf(row, version)
+    const bytes = openBox(key, row.wrapped, aad('data-key', row.key_id))
+    let plain: Buffer | undefined
+    try {
+      plain = openBox(createSecretKey(bytes), row.box, aad('value', row.key_id))
+      return new Secret(plain.toString('utf8'))
+    } finally {
+      plain?.fill(0)
+      bytes.fill(0)
+    }
+  }
+}
+
+function aadOf({ id, name, kind, owner }: SecretRow, version: number) {
+  // A missing owner and an empty one must differ.
+  const row = ['atlas', 'secret_version', id, String(version), name, kind, owner === null ? '-' : `=${owner}`]
+  return (field: 'data-key' | 'value', keyId: string): readonly string[] => [...row, field, keyId]
+}

@@ -1,0 +1,191 @@
+import { type Kysely, sql } from 'kysely'
+import type { Database, Db } from '../../lib/db/database.ts'
+
+export type VaultKeyRow = {
+  id: string
+  scope: string
+  version: number
+  state: 'active' | 'retired'
+  wrapped: Buffer
+  /** How many data keys it has wrapped: the bound on AES-GCM with random nonces (NIST SP 800-38D §8.3). */
+  wraps: number
+  created_at: string
+}
+
+export type SecretRow = {
+  id: string
+  name: string
+  kind: string
+  owner: string | null
+  created_at: string
+  current_version: number
+  destroyed_at: string | null
+}
+
+/** Destroying sets `wrapped` and `box` to null. */
+export type VersionRow = {
+  secret_id: string
+  version: number
+  key_id: string
+  wrapped: Buffer | null
+  box: Buffer | null
+  created_at: string
+  destroyed_at: string | null
+}
+
+export type SecretWithVersion = SecretRow & {
+  readonly [F in 'version' | 'key_id' | 'wrapped' | 'box']: VersionRow[F] | null
+}
+
+type Tables = { vault_key: VaultKeyRow; secret: SecretRow; secret_version: VersionRow }
+type VaultDb = Kysely<Tables>
+
+export type VaultStore = ReturnType<typeof makeVaultStore>
+
+/** The vault's tables. `transaction` hands out the same store inside one transaction. */
+export function makeVaultStore({ db, dialect, exclusive }: Omit<Database, 'close'>) {
+  const tables = db.withTables<Tables>()
+  // Compiled once: this runs at every use of a credential, and building the query took longer than running it.
+  const current = withVersion(tables).where('secret.id', '=', '').compile()
+  return {
+    ...rows(tables),
+    transaction: <T>(run: (tx: VaultRows) => Promise<T>): Promise<T> =>
+      db.transaction().execute((tx) => run(rows(tx.withTables<Tables>()))),
+    /** A transaction that no other process runs at the same time. */
+    exclusive: <T>(run: (tx: VaultRows) => Promise<T>): Promise<T> =>
+      exclusive('vault/keys', (tx) => run(rows(tx.withTables<Tables>()))),
+    hasTables: () => hasTables(db, dialect),
+    /** A secret with its current version or another one; the version's columns are null when there is no such row. */
+    secretWithVersion: async (id: string, version?: number): Promise<SecretWithVersion | undefined> => {
+      if (version === undefined)
+        return (await db.executeQuery<SecretWithVersion>({ ...current, parameters: [id] })).rows[0]
+      return withVersion(tables, version).where('secret.id', '=', id).executeTakeFirst()
+    },
+  }
+}
+
+export type VaultRows = ReturnType<typeof rows>
+
+function rows(db: VaultDb) {
+  return { ...keyRows(db), ...secretRows(db), ...versionRows(db) }
+}
+
+function keyRows(db: VaultDb) {
+  return {
+    keys: (): Promise<VaultKeyRow[]> => db.selectFrom('vault_key').selectAll().orderBy('version').execute(),
+    key: (id: string): Promise<VaultKeyRow | undefined> =>
+      db.selectFrom('vault_key').selectAll().where('id', '=', id).executeTakeFirst(),
+    addKey: async (row: VaultKeyRow): Promise<void> => {
+      await db.insertInto('vault_key').values(row).execute()
+    },
+    /** Counts one more wrap on the active key of `scope`; nothing when another process retired it in this moment. */
+    countWrap: (scope: string): Promise<VaultKeyRow | undefined> =>
+      db
+        .updateTable('vault_key')
+        .set({ wraps: sql<number>`wraps + 1` })
+        .where('scope', '=', scope)
+        .where('state', '=', 'active')
+        .returningAll()
+        .executeTakeFirst(),
+    retireKey: async (id: string): Promise<void> => {
+      await db.updateTable('vault_key').set({ state: 'retired' }).where('id', '=', id).execute()
+    },
+    hasVersions: async (): Promise<boolean> =>
+      (await db.selectFrom('secret_version').select('version').limit(1).execute()).length > 0,
+  }
+}
+
+function secretRows(db: VaultDb) {
+  return {
+    /** False when a living secret of that owner has the name. */
+    addSecret: async (row: SecretRow): Promise<boolean> => {
+      const done = await db
+        .insertInto('secret')
+        .values(row)
+        .onConflict((conflict) => conflict.doNothing())
+        .executeTakeFirst()
+      return done.numInsertedOrUpdatedRows === 1n
+    },
+    secret: (id: string): Promise<SecretRow | undefined> =>
+      db.selectFrom('secret').selectAll().where('id', '=', id).executeTakeFirst(),
+    /** Takes the next version number of a living secret; the row stays locked to the end of the transaction. */
+    nextVersion: (id: string): Promise<SecretRow | undefined> =>
+      db
+        .updateTable('secret')
+        .set({ current_version: sql<number>`current_version + 1` })
+        .where('id', '=', id)
+        .where('destroyed_at', 'is', null)
+        .returningAll()
+        .executeTakeFirst(),
+    /** Living secrets by id, from the one after `after`. */
+    secrets: (find: { after?: string; limit: number; name?: string; owner?: string }) => {
+      let query = db
+        .selectFrom('secret')
+        .leftJoin('secret_version as v', (join) =>
+          join.onRef('v.secret_id', '=', 'secret.id').onRef('v.version', '=', 'secret.current_version'),
+        )
+        .selectAll('secret')
+        .select('v.created_at as changed_at')
+        .where('secret.destroyed_at', 'is', null)
+        .orderBy('secret.id')
+        .limit(find.limit)
+      if (find.after !== undefined) query = query.where('secret.id', '>', find.after)
+      if (find.name !== undefined) query = query.where('secret.name', '=', find.name)
+      if (find.owner !== undefined) query = query.where('secret.owner', '=', find.owner)
+      return query.execute()
+    },
+    /** Makes a tombstone of a living secret. False when there is none. */
+    destroySecret: async (id: string, at: string): Promise<boolean> => {
+      const done = await db
+        .updateTable('secret')
+        .set({ destroyed_at: at })
+        .where('id', '=', id)
+        .where('destroyed_at', 'is', null)
+        .executeTakeFirst()
+      return done.numUpdatedRows === 1n
+    },
+  }
+}
+
+function versionRows(db: VaultDb) {
+  return {
+    addVersion: async (row: VersionRow): Promise<void> => {
+      await db.insertInto('secret_version').values(row).execute()
+    },
+    versions: (id: string): Promise<Pick<VersionRow, 'version' | 'created_at' | 'destroyed_at'>[]> =>
+      db
+        .selectFrom('secret_version')
+        .select(['version', 'created_at', 'destroyed_at'])
+        .where('secret_id', '=', id)
+        .orderBy('version')
+        .execute(),
+    destroyVersions: async (id: string, at: string): Promise<void> => {
+      await db
+        .updateTable('secret_version')
+        .set({ wrapped: null, box: null, destroyed_at: at })
+        .where('secret_id', '=', id)
+        .execute()
+    },
+  }
+}
+
+function withVersion(db: VaultDb, version?: number) {
+  return db
+    .selectFrom('secret')
+    .leftJoin('secret_version as v', (join) => {
+      const of = join.onRef('v.secret_id', '=', 'secret.id')
+      return version === undefined
+        ? of.onRef('v.version', '=', 'secret.current_version')
+        : of.on('v.version', '=', version)
+    })
+    .selectAll('secret')
+    .select(['v.version', 'v.key_id', 'v.wrapped', 'v.box'])
+}
+
+async function hasTables(db: Db, dialect: Database['dialect']): Promise<boolean> {
+  const { rows } =
+    dialect === 'sqlite'
+      ? await sql`select 1 from sqlite_master where type = 'table' and name = 'vault_key'`.execute(db)
+      : await sql`select 1 where to_regclass('vault_key') is not null`.execute(db)
+  return rows.length > 0
+}

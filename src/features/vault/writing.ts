@@ -1,0 +1,97 @@
+import { Problem } from '../../core/problem.ts'
+import type { Secret } from '../../core/secret.ts'
+import { newId } from '../../lib/ids.ts'
+import type { Keyring } from './keyring.ts'
+import type { Known } from './known.ts'
+import type { Sealing } from './sealing.ts'
+import { whyNotLiving } from './state.ts'
+import type { SecretRow, VaultRows, VaultStore } from './store.ts'
+
+type Parts = {
+  readonly store: VaultStore
+  readonly keyring: Pick<Keyring, 'claim'>
+  readonly sealing: Pick<Sealing, 'seal'>
+  readonly known: Known
+  readonly now: () => Date
+}
+
+/** What changes the vault. Each change is one transaction. */
+export function makeWriting({ store, keyring, sealing, known, now }: Parts) {
+  return { put, addVersion, destroy, destroyOwner }
+
+  /** Stores a new secret. Its name must be free among its owner's; otherwise the problem `conflict`. */
+  async function put(secret: {
+    name: string
+    value: Secret
+    /** Id of the connection that it belongs to. */
+    owner?: string
+    kind?: string
+  }): Promise<{ id: string; version: number }> {
+    const at = now()
+    const row: SecretRow = {
+      id: newId('sec', at.getTime()),
+      name: secret.name,
+      kind: secret.kind ?? 'generic',
+      owner: secret.owner ?? null,
+      created_at: at.toISOString(),
+      current_version: 1,
+      destroyed_at: null,
+    }
+    await store.transaction(async (tx) => {
+      if (!(await tx.addSecret(row))) throw new Problem('conflict', 'A secret with this name exists already')
+      await addSealed(tx, row, secret.value)
+    })
+    known.learn(row, 1, secret.value)
+    return { id: row.id, version: 1 }
+  }
+
+  /** Stores the next version, which is the current one from then on; the earlier ones stay readable. */
+  async function addVersion(id: string, value: Secret): Promise<{ id: string; version: number }> {
+    const row = await store.transaction(async (tx) => {
+      // The row lock of this update orders versions that are added at the same time.
+      const secret = await tx.nextVersion(id)
+      if (secret) await addSealed(tx, secret, value)
+      return secret
+    })
+    if (!row) throw await whyNotLiving(store, id)
+    known.learn(row, row.current_version, value)
+    return { id, version: row.current_version }
+  }
+
+  /** Destroys all versions: their ciphertext and data keys are overwritten in the rows. The metadata stays as a tombstone. */
+  async function destroy(id: string): Promise<void> {
+    const at = now().toISOString()
+    const isDone = await store.transaction(async (tx) => {
+      const isLiving = await tx.destroySecret(id, at)
+      if (isLiving) await tx.destroyVersions(id, at)
+      return isLiving
+    })
+    if (!isDone) throw await whyNotLiving(store, id)
+    known.forget(id)
+  }
+
+  /** Destroys everything that a connection owns. */
+  async function destroyOwner(owner: string): Promise<void> {
+    const at = now().toISOString()
+    const rows = await store.transaction(async (tx) => {
+      const owned = await tx.secrets({ owner, limit: 10_000 })
+      for (const { id } of owned) {
+        await tx.destroySecret(id, at)
+        await tx.destroyVersions(id, at)
+      }
+      return owned
+    })
+    for (const { id } of rows) known.forget(id)
+  }
+
+  async function addSealed(tx: VaultRows, secret: SecretRow, value: Secret): Promise<void> {
+    const sealed = sealing.seal(await keyring.claim(tx), secret, value)
+    await tx.addVersion({
+      secret_id: secret.id,
+      version: secret.current_version,
+      ...sealed,
+      created_at: now().toISOString(),
+      destroyed_at: null,
+    })
+  }
+}

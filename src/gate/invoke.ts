@@ -1,0 +1,236 @@
+import {
+  type Action,
+  type Context,
+  type Door,
+  handlerOf,
+  type OpenConnection,
+  type Principal,
+  type Resource,
+} from '../core/action.ts'
+import { type FieldFault, Problem, toProblem } from '../core/problem.ts'
+import type { AuditEvent } from '../features/audit/event.ts'
+import type { LimitState } from '../features/limits/limiter.ts'
+import type { Decision } from '../features/policy/decide.ts'
+import type { Catalog } from './catalog.ts'
+
+/** One call as a door hands it over: already authenticated, not yet parsed. */
+export type Call = {
+  readonly door: Door
+  readonly principal: Principal
+  readonly requestId: string
+  readonly signal: AbortSignal
+  /** The approval that the caller names; without it the gate looks for one that fits the exact call. */
+  readonly approval?: string
+  readonly remoteAddress?: string
+  /** Told how much of the limit is left, for the answer's headers. */
+  readonly onLimit?: (state: LimitState) => void
+}
+
+export type Answer = { readonly output: unknown } | { readonly pending: string }
+
+/** What an approval is bound to. */
+type Exact = {
+  readonly principal: Principal
+  readonly action: string
+  readonly resource: Resource
+  readonly inputHash: string
+  readonly policyVersion: string
+}
+
+export type GateParts = {
+  readonly catalog: Catalog
+  /** Gives a connection's name its id, so that one thing has one name in decisions and in the log. */
+  readonly resolve: (resource: Resource) => Promise<Resource>
+  readonly limit: (principal: Principal, action: string) => LimitState
+  readonly decide: (question: {
+    principal: Principal
+    action: Action
+    resource: Resource
+    approved: boolean
+    door: Door
+  }) => Decision
+  readonly hashInput: (action: string, input: unknown) => string
+  readonly approvals: {
+    readonly find: (exact: Exact, id?: string) => Promise<string | undefined>
+    readonly request: (exact: Exact & { readonly input: unknown }) => Promise<string>
+    /** Uses the approval up. False when somebody was faster or it no longer fits. */
+    readonly redeem: (id: string, exact: Exact) => Promise<boolean>
+  }
+  readonly open: (connection: string, call: Call) => Promise<OpenConnection>
+  readonly redact: (value: unknown) => unknown
+  readonly record: (event: AuditEvent) => Promise<unknown>
+  /** Told of faults in our own code; the caller only sees `internal`. */
+  readonly onBug: (error: unknown, call: Call, action: string) => void
+}
+
+export type Invoke = (call: Call, name: string, rawInput: unknown) => Promise<Answer>
+
+/** The one way to make anything happen. Every door ends here; the steps run in the order they are written. */
+export function makeInvoke(parts: GateParts): Invoke {
+  const { catalog, resolve, limit, decide, hashInput, approvals, redact, record } = parts
+
+  return async function invoke(call, name, rawInput) {
+    // An unknown name is the caller's free text, so it stays out of the leaf until an action is found.
+    let known: Partial<AuditEvent> = {}
+    try {
+      const action = find(catalog, name) // 1
+      const handler = handlerOf(action)
+      known = { action: action.name, access: action.access }
+      const parsed = parse(action, rawInput) // 2
+      const asked = handler.resource(parsed)
+      const resource = await resolve(asked) // 3
+      const input = withId(parsed, asked, resource)
+      known = { ...known, resource }
+
+      const state = limit(call.principal, action.name) // 4
+      call.onLimit?.(state)
+      const question = { principal: call.principal, action, resource, door: call.door }
+      let decision = decide({ ...question, approved: false }) // 5
+      known = { ...known, decision }
+      if (decision.effect === 'forbid') throw new Problem('denied', `${action.name}: ${decision.reason}`)
+      if (decision.effect === 'ask') {
+        const inputHash = hashInput(action.name, input)
+        known = { ...known, inputHash }
+        const exact = {
+          principal: call.principal,
+          action: action.name,
+          resource,
+          inputHash,
+          policyVersion: decision.version,
+        }
+        const approval = await approvals.find(exact, call.approval)
+        if (approval === undefined) {
+          const pending = await approvals.request({ ...exact, input }) // 6
+          await recordOrStop(record, event(call, 'action.asked', { ...known, approval: pending }))
+          return { pending }
+        }
+        decision = decide({ ...question, approved: true })
+        known = { ...known, decision, approval }
+        if (decision.effect !== 'permit') throw new Problem('denied', `${action.name}: ${decision.reason}`)
+        if (!(await approvals.redeem(approval, exact)))
+          throw new Problem('denied', 'The approval is used up or no longer fits') // 7
+      }
+
+      const detail = { ...(call.remoteAddress && { remoteAddress: call.remoteAddress }), input: redact(shown(input)) }
+      await recordOrStop(record, event(call, 'action.started', { ...known, detail })) // 8
+      const output = await carryOut(parts, action, handler, { input, resource }, call) // 9, 10, 11
+      await recordOrStop(record, event(call, 'action.succeeded', { ...known, outcome: 'ok' })) // 12
+      return { output }
+    } catch (error) {
+      const problem = shownProblem(error, redact)
+      if (problem.type === 'internal') parts.onBug(error, call, name)
+      if (known.decision === undefined) limitRefusals(parts, call)
+      // When the log itself is the fault there is nothing to record it in; the caller still gets no result.
+      if (problem.type !== 'audit-unavailable')
+        await recordOrStop(
+          record,
+          event(call, 'action.failed', { ...known, outcome: problem.type, detail: failure(call, name, problem) }),
+        )
+      throw problem
+    }
+  }
+}
+
+async function carryOut(
+  { open, redact }: GateParts,
+  action: Action,
+  { run, connectionOf }: ReturnType<typeof handlerOf>,
+  { input, resource }: { input: unknown; resource: Resource },
+  call: Call,
+): Promise<unknown> {
+  const { principal, door, requestId, signal } = call
+  let context: Context = { principal, door, requestId, signal }
+  // Exactly the connection that was decided on, whatever its name means by now.
+  if (connectionOf) context = { ...context, connection: await open(resource.id, call) }
+  const result = action.output.safeParse(await run(input, context))
+  if (!result.success)
+    throw new Error(`${action.name} answered something else than it promised`, { cause: result.error })
+  // A reveal is asked for by name, decided on by name and recorded; everything else never carries a known secret.
+  return action.access === 'reveal' ? result.data : redact(result.data)
+}
+
+/** The input with the resource's id in place of the name it was called by: what is approved and run cannot be renamed meanwhile. */
+function withId(input: unknown, asked: Resource, resource: Resource): unknown {
+  if (asked.type !== resource.type || asked.id === resource.id || typeof input !== 'object') return input
+  const named = Object.entries(input ?? {}).filter(([name, value]) => resourceFields.has(name) && value === asked.id)
+  return { ...input, ...Object.fromEntries(named.map(([name]) => [name, resource.id])) }
+}
+
+/** The input fields that may name a connection. */
+const resourceFields = new Set(['connection', 'source'])
+
+/** Refusals before the decision cost the caller, too: without this anybody with a token could fill the log for ever. */
+function limitRefusals({ limit }: GateParts, { principal }: Call): void {
+  try {
+    limit(principal, 'refused')
+  } catch (error) {
+    if (error instanceof Problem) throw error
+  }
+}
+
+/** The problem as the caller gets it: known secrets are taken out of its words. */
+function shownProblem(error: unknown, redact: GateParts['redact']): Problem {
+  const problem = toProblem(error)
+  if (problem.detail === undefined && problem.faults === undefined) return problem
+  const { type, retryAfterSeconds } = problem
+  const { detail, faults } = redact({ detail: problem.detail, faults: problem.faults }) as Pick<
+    Problem,
+    'detail' | 'faults'
+  >
+  return new Problem(type, detail, {
+    cause: problem.cause,
+    ...(faults && { faults }),
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+  })
+}
+
+function find(catalog: Catalog, name: string): Action {
+  const action = catalog.get(name)
+  if (!action) throw new Problem('not-found', 'There is no such action')
+  return action
+}
+
+function parse(action: Action, rawInput: unknown): unknown {
+  const result = action.input.safeParse(rawInput)
+  if (result.success) return result.data
+  const faults: FieldFault[] = result.error.issues.slice(0, 20).map((issue) => ({
+    field: `/${issue.path.join('/')}`,
+    // Zod quotes unknown keys, which are the caller's own words, but never values.
+    rule: issue.message.slice(0, 300),
+  }))
+  const [first] = faults
+  throw new Problem('invalid-input', first ? `${first.field}: ${first.rule}` : undefined, { faults })
+}
+
+/** A log that cannot be written stops the call, whatever the reason. */
+async function recordOrStop(record: GateParts['record'], entry: AuditEvent): Promise<void> {
+  try {
+    await record(entry)
+  } catch (error) {
+    throw new Problem('audit-unavailable', undefined, { cause: error })
+  }
+}
+
+function event(call: Call, code: string, rest: Partial<AuditEvent>): AuditEvent {
+  const { id, kind, name, tokenId, onBehalfOf } = call.principal
+  return {
+    code,
+    principal: { id, kind, name, ...(tokenId && { tokenId }), ...(onBehalfOf && { onBehalfOf }) },
+    door: call.door,
+    requestId: call.requestId,
+    ...rest,
+  }
+}
+
+function failure(call: Call, name: string, problem: Problem): Record<string, unknown> {
+  return {
+    ...(call.remoteAddress && { remoteAddress: call.remoteAddress }),
+    ...(problem.detail !== undefined && { detail: problem.detail }),
+    attempted: name.slice(0, 128),
+  }
+}
+
+/** The input as plain JSON; a `Secret` in it prints as `[secret]`. */
+function shown(input: unknown): unknown {
+  return JSON.parse(JSON.stringify(input ?? null))
+}

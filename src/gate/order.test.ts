@@ -1,0 +1,352 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { z } from 'zod'
+import { defineAction, type Principal } from '../core/action.ts'
+import { Problem } from '../core/problem.ts'
+import { SecretValue } from '../core/secret.ts'
+import { makeCatalog } from './catalog.ts'
+import { type Call, type GateParts, makeInvoke } from './invoke.ts'
+
+// The specification of the gate: for each case, the exact steps taken, in order, and what the caller gets.
+
+type Option = {
+  decision?: 'permit' | 'ask' | 'forbid'
+  /** What policy says once the approval is there. */
+  decisionApproved?: 'permit' | 'forbid'
+  limited?: boolean
+  refusedTooOften?: boolean
+  approved?: boolean
+  /** The approval that is found is gone when it is redeemed: somebody was faster. */
+  raced?: boolean
+  auditDown?: 'started' | 'end' | 'always'
+  broken?: boolean
+  refuses?: boolean
+  result?: unknown
+  access?: 'read' | 'reveal'
+  unknownConnection?: boolean
+  credentialFails?: boolean
+  policyFails?: boolean
+  limiterFails?: boolean
+  vaultFails?: boolean
+}
+
+const ok = { output: { text: 'ok' } }
+const cases: { name: string; with?: Option; action?: string; input?: unknown; steps: string; answer: unknown }[] = [
+  {
+    name: 'permit',
+    steps: 'resolve limit decide action.started open run redact action.succeeded:ok',
+    answer: ok,
+  },
+  { name: 'no such action', action: 'x.thing.undo', steps: 'refused action.failed:not-found', answer: 'not-found' },
+  { name: 'bad input', input: { id: 7 }, steps: 'refused action.failed:invalid-input', answer: 'invalid-input' },
+  {
+    name: 'bad input, over and over: no longer recorded, so nobody can fill the log',
+    with: { refusedTooOften: true },
+    input: { id: 7 },
+    steps: 'refused',
+    answer: 'rate-limited',
+  },
+  {
+    name: 'a field too many',
+    input: { id: '1', more: 1 },
+    steps: 'refused action.failed:invalid-input',
+    answer: 'invalid-input',
+  },
+  {
+    name: 'no such connection',
+    with: { unknownConnection: true },
+    steps: 'resolve refused action.failed:not-found',
+    answer: 'not-found',
+  },
+  {
+    name: 'too many',
+    with: { limited: true },
+    steps: 'resolve limit refused action.failed:rate-limited',
+    answer: 'rate-limited',
+  },
+  {
+    name: 'the limiter fails',
+    with: { limiterFails: true },
+    steps: 'resolve limit bug refused action.failed:internal',
+    answer: 'internal',
+  },
+  {
+    name: 'forbid',
+    with: { decision: 'forbid' },
+    steps: 'resolve limit decide action.failed:denied',
+    answer: 'denied',
+  },
+  {
+    name: 'the policy fails',
+    with: { policyFails: true },
+    steps: 'resolve limit decide bug refused action.failed:internal',
+    answer: 'internal',
+  },
+  {
+    name: 'must ask',
+    with: { decision: 'ask' },
+    steps: 'resolve limit decide hash find request action.asked',
+    answer: { pending: 'apr_1' },
+  },
+  {
+    name: 'was approved',
+    with: { decision: 'ask', approved: true },
+    steps: 'resolve limit decide hash find decide+ redeem action.started open run redact action.succeeded:ok',
+    answer: ok,
+  },
+  {
+    name: 'was approved, and is forbidden since',
+    with: { decision: 'ask', approved: true, decisionApproved: 'forbid' },
+    steps: 'resolve limit decide hash find decide+ action.failed:denied',
+    answer: 'denied',
+  },
+  {
+    name: 'was approved, and a rule forbids outright now',
+    with: { decision: 'forbid', approved: true },
+    steps: 'resolve limit decide action.failed:denied',
+    answer: 'denied',
+  },
+  {
+    name: 'the approval was used by a faster call',
+    with: { decision: 'ask', approved: true, raced: true },
+    steps: 'resolve limit decide hash find decide+ redeem action.failed:denied',
+    answer: 'denied',
+  },
+  {
+    name: 'the log is down',
+    with: { auditDown: 'always' },
+    steps: 'resolve limit decide',
+    answer: 'audit-unavailable',
+  },
+  {
+    name: 'the log is down and policy forbids',
+    with: { auditDown: 'always', decision: 'forbid' },
+    steps: 'resolve limit decide',
+    answer: 'audit-unavailable',
+  },
+  {
+    name: 'the log is down and an approval is needed',
+    with: { auditDown: 'always', decision: 'ask' },
+    steps: 'resolve limit decide hash find request',
+    answer: 'audit-unavailable',
+  },
+  {
+    name: 'the log fails after the effect',
+    with: { auditDown: 'end' },
+    steps: 'resolve limit decide action.started open run redact',
+    answer: 'audit-unavailable',
+  },
+  {
+    name: 'the credential cannot be opened',
+    with: { credentialFails: true },
+    steps: 'resolve limit decide action.started open bug action.failed:internal',
+    answer: 'internal',
+  },
+  {
+    name: 'the vault is sealed',
+    with: { vaultFails: true },
+    steps: 'resolve limit decide action.started open action.failed:sealed',
+    answer: 'sealed',
+  },
+  {
+    name: 'the handler throws',
+    with: { broken: true },
+    steps: 'resolve limit decide action.started open run bug action.failed:internal',
+    answer: 'internal',
+  },
+  {
+    name: 'the connected system refuses',
+    with: { refuses: true },
+    steps: 'resolve limit decide action.started open run action.failed:upstream-denied',
+    answer: 'upstream-denied',
+  },
+  {
+    name: 'the output is not what was promised',
+    with: { result: { text: 7 } },
+    steps: 'resolve limit decide action.started open run bug action.failed:internal',
+    answer: 'internal',
+  },
+  {
+    name: 'unknown output fields are dropped',
+    with: { result: { text: 'ok', more: 'x' } },
+    steps: 'resolve limit decide action.started open run redact action.succeeded:ok',
+    answer: ok,
+  },
+]
+
+const principal: Principal = { id: 'usr_1', kind: 'user', name: 'Someone', bindings: [], version: '1' }
+
+for (const c of cases)
+  test(`gate: ${c.name}`, async () => {
+    const { steps, invoke } = build(c.with ?? {})
+
+    const answer = await invoke(call(), c.action ?? 'x.thing.do', c.input ?? { id: '1' }).catch((error: unknown) =>
+      error instanceof Problem ? error.type : String(error),
+    )
+
+    assert.deepEqual({ steps: steps.join(' '), answer }, { steps: c.steps, answer: c.answer })
+  })
+
+test('gate: what is decided on, approved, hashed and run is the one parsed value', async () => {
+  const seen: unknown[] = []
+  const { invoke } = build({ decision: 'ask', approved: true }, seen)
+
+  await invoke(call(), 'x.thing.do', { id: '1' })
+
+  assert.equal(seen.length, 2)
+  assert.equal(seen[0], seen[1])
+})
+
+test('gate: a secret in the input reaches the handler, and the log only as [secret]', async () => {
+  const { invoke, events } = build({})
+
+  await invoke(call(), 'x.thing.do', { id: '1', secret: 'planted-value-1' })
+
+  assert.equal(JSON.stringify(events).includes('planted-value-1'), false)
+  assert.deepEqual(events[0]?.detail?.['input'], { id: '1', secret: '[secret]' })
+})
+
+test('gate: a connection is looked up once; what is hashed, opened and run has its id, whatever the name means later', async () => {
+  const seen: unknown[] = []
+  const action = defineAction({
+    name: 'x.connection.do',
+    title: 'Do',
+    description: 'Does it.',
+    access: 'write',
+    http: { method: 'POST', path: '/x' },
+    input: z.strictObject({ connection: z.string(), name: z.string() }),
+    output: z.object({}),
+    resource: ({ connection }) => ({ type: 'connection', id: connection }),
+    connectionOf: ({ connection }) => connection,
+    run: async (input, { connection }) => {
+      seen.push(input, connection?.id)
+      return {}
+    },
+  })
+  const names = new Map([['lab', 'con_1']])
+  const { parts } = build({ decision: 'ask', approved: true })
+  const invoke = makeInvoke({
+    ...parts,
+    catalog: makeCatalog([action]),
+    resolve: async ({ type, id }) => {
+      const resolved = { type, id: names.get(id) ?? id }
+      names.set('lab', 'con_2')
+      return resolved
+    },
+    hashInput: (_name, input) => {
+      seen.push(input)
+      return 'hash'
+    },
+    open: async (id) => ({ id, config: {}, http: {} }),
+  })
+
+  await invoke(call(), 'x.connection.do', { connection: 'lab', name: 'lab' })
+
+  const input = { connection: 'con_1', name: 'lab' }
+  assert.deepEqual(seen, [input, input, 'con_1'])
+})
+
+for (const access of ['read', 'reveal'] as const)
+  test(`gate: a known secret in the output of a ${access} ${access === 'read' ? 'is redacted' : 'is what was asked for'}`, async () => {
+    const { invoke } = build({ access, result: { text: 'planted-value-2' } })
+
+    assert.deepEqual(await invoke(call(), 'x.thing.do', { id: '1' }), {
+      output: { text: access === 'read' ? '[secret]' : 'planted-value-2' },
+    })
+  })
+
+function call(): Call {
+  return {
+    door: 'http',
+    principal,
+    requestId: 'req_1',
+    signal: new AbortController().signal,
+    remoteAddress: '192.0.2.7',
+  }
+}
+
+function build(option: Option, seen: unknown[] = []) {
+  const steps: string[] = []
+  const events: Parameters<GateParts['record']>[0][] = []
+  const action = defineAction({
+    name: 'x.thing.do',
+    title: 'Do',
+    description: 'Does it.',
+    access: option.access ?? 'write',
+    http: { method: 'POST', path: '/things' },
+    input: z.strictObject({ id: z.string(), secret: SecretValue.optional() }),
+    output: z.object({ text: z.string() }),
+    resource: ({ id }) => ({ type: 'thing', id }),
+    connectionOf: ({ id }) => id,
+    run: async (input) => {
+      steps.push('run')
+      seen.push(input)
+      if (option.broken) throw new Error('broken')
+      if (option.refuses) throw new Problem('upstream-denied')
+      return (option.result ?? { text: 'ok' }) as { text: string }
+    },
+  })
+  const parts: GateParts = {
+    catalog: makeCatalog([action]),
+    resolve: async (resource) => {
+      steps.push('resolve')
+      if (option.unknownConnection) throw new Problem('not-found')
+      return resource
+    },
+    limit: (_principal, name) => {
+      steps.push(name === 'refused' ? 'refused' : 'limit')
+      if (name === 'refused') {
+        if (option.refusedTooOften) throw new Problem('rate-limited')
+        return { limit: 1, remaining: 1, resetSeconds: 1, windowSeconds: 60 }
+      }
+      if (option.limited) throw new Problem('rate-limited')
+      if (option.limiterFails) throw new Error('limiter')
+      return { limit: 1, remaining: 1, resetSeconds: 1, windowSeconds: 60 }
+    },
+    decide: ({ approved }) => {
+      steps.push(approved ? 'decide+' : 'decide')
+      if (option.policyFails) throw new Error('policy')
+      const effect = approved ? (option.decisionApproved ?? 'permit') : (option.decision ?? 'permit')
+      return { effect, reason: 'a rule', policies: [], version: 'v1' }
+    },
+    hashInput: (_name, input) => {
+      steps.push('hash')
+      seen.push(input)
+      return 'hash'
+    },
+    approvals: {
+      find: async () => {
+        steps.push('find')
+        return option.approved ? 'apr_1' : undefined
+      },
+      request: async () => {
+        steps.push('request')
+        return 'apr_1'
+      },
+      redeem: async () => {
+        steps.push('redeem')
+        return !option.raced
+      },
+    },
+    open: async (id) => {
+      steps.push('open')
+      if (option.credentialFails) throw new Error('vault')
+      if (option.vaultFails) throw new Problem('sealed')
+      return { id, config: {}, http: {} }
+    },
+    redact: (value) => {
+      if (steps.includes('run')) steps.push('redact')
+      return JSON.parse(JSON.stringify(value).replaceAll(/planted-value-\d/g, '[secret]'))
+    },
+    record: async (event) => {
+      const end = event.code !== 'action.started'
+      if (option.auditDown === 'always' || (option.auditDown === 'end' && end)) throw new Error('audit is down')
+      steps.push(event.outcome ? `${event.code}:${event.outcome}` : event.code)
+      events.push(event)
+    },
+    onBug: () => {
+      steps.push('bug')
+    },
+  }
+  return { steps, events, parts, invoke: makeInvoke(parts) }
+}

@@ -1,0 +1,145 @@
+import { hkdfSync } from 'node:crypto'
+import { chmodSync, existsSync } from 'node:fs'
+import SqliteDatabase from 'better-sqlite3-multiple-ciphers'
+import { Kysely, PostgresDialect, SqliteDialect, sql, type Transaction } from 'kysely'
+import pg from 'pg'
+
+/** A Kysely without table types; each store narrows it with `db.withTables<Tables>()`. */
+// biome-ignore lint/complexity/noBannedTypes: no tables are known here
+export type Db = Kysely<{}>
+
+export type Database = {
+  readonly db: Db
+  readonly dialect: 'sqlite' | 'postgres'
+  /** One transaction that no other process or caller using the same name runs at the same time. */
+  // biome-ignore lint/complexity/noBannedTypes: no tables are known here
+  exclusive<T>(name: string, run: (tx: Transaction<{}>) => Promise<T>): Promise<T>
+  /** Rejects when the database does not answer. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+/** The database was made with another root key. Nothing was read or written. */
+export class UnknownKey extends Error {
+  constructor() {
+    super('unknown key: this database was made with another root key')
+    this.name = 'UnknownKey'
+  }
+}
+
+/**
+ * Opens (or makes) the SQLite file, encrypted as a whole with AES-256 (SQLCipher format, HMAC per page).
+ * The database key is derived from the 32-byte root key: HKDF-SHA-256, info `atlas/database`. Without `rootKey`
+ * (tests of single stores, benchmarks of the bare engine) the file is plain.
+ */
+export function openSqlite(path: string, rootKey?: Uint8Array): Database {
+  const isNew = path !== ':memory:' && !existsSync(path)
+  const native = new SqliteDatabase(path)
+  try {
+    if (rootKey) {
+      const key = Buffer.from(hkdfSync('sha256', rootKey, '', 'atlas/database', 32))
+      native.pragma(`cipher='sqlcipher'`)
+      native.pragma(`key="x'${key.toString('hex')}'"`)
+      key.fill(0)
+    }
+    if (isNew) chmodSync(path, 0o600)
+    native.pragma('schema_version')
+    native.prepare('select count(*) from sqlite_master').get()
+  } catch (error) {
+    native.close()
+    if ((error as { code?: string }).code === 'SQLITE_NOTADB') throw new UnknownKey()
+    throw error
+  }
+  // FULL: a commit is on the disk before it is acknowledged. The audit log rests on this.
+  for (const pragma of [
+    'journal_mode = WAL',
+    'synchronous = FULL',
+    'foreign_keys = ON',
+    'busy_timeout = 5000',
+    'temp_store = MEMORY',
+    'cache_size = -65536',
+  ])
+    native.pragma(pragma)
+  // biome-ignore lint/complexity/noBannedTypes: see Db
+  const db = new Kysely<{}>({ dialect: new SqliteDialect({ database: cached(native) }) })
+  return {
+    db,
+    dialect: 'sqlite',
+    // One process and one connection: Kysely hands the connection to one transaction at a time.
+    exclusive: (_name, run) => db.transaction().execute(run),
+    ping: () => ping(db),
+    close: () => db.destroy(),
+  }
+}
+
+type PostgresOptions = {
+  readonly url: string
+  /** A PEM bundle to trust instead of the system's. */
+  readonly ca?: string
+  readonly maxConnections?: number
+}
+
+/** Opens a PostgreSQL pool. TLS with full verification, except on loopback. Statements end after 30 s. */
+export function openPostgres({ url, ca, maxConnections = 10 }: PostgresOptions): Database {
+  const target = new URL(url)
+  const { hostname } = target
+  // Parameters and the environment can name another host than the one that is judged here.
+  const foreign = [...target.searchParams.keys()].filter((name) => !/^(ssl|application_name$)/.test(name))
+  if (hostname === '' || foreign.length > 0)
+    throw new TypeError(
+      `The database URL must name the host before the path${foreign.length > 0 ? `, and have no parameter ${foreign[0]}` : ''}`,
+    )
+  const loopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
+  // The address decides about TLS, not the URL's parameters: `sslmode=disable` must not switch verification off.
+  for (const name of [...target.searchParams.keys()]) if (name.startsWith('ssl')) target.searchParams.delete(name)
+  const pool = new pg.Pool({
+    connectionString: target.href,
+    max: maxConnections,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: 30_000,
+    application_name: 'infrastructure-atlas',
+    ...(loopback ? {} : { ssl: { rejectUnauthorized: true, minVersion: 'TLSv1.2' as const, ...(ca && { ca }) } }),
+  })
+  // An idle connection that the server drops must not end the process; the next query reports the fault.
+  pool.on('error', () => {})
+  // One that drops while it is lent out also tells the query that waits, if there is one.
+  pool.on('connect', (client) => client.on('error', () => {}))
+  // biome-ignore lint/complexity/noBannedTypes: see Db
+  const db = new Kysely<{}>({ dialect: new PostgresDialect({ pool }) })
+  return {
+    db,
+    dialect: 'postgres',
+    exclusive: (name, run) =>
+      db.transaction().execute(async (tx) => {
+        await sql`select pg_advisory_xact_lock(hashtextextended(${`atlas/${name}`}, 0))`.execute(tx)
+        return run(tx)
+      }),
+    ping: () => ping(db),
+    close: () => db.destroy(),
+  }
+}
+
+/** Keeps prepared statements: preparing costs ten times as much as running a small query. */
+function cached(native: SqliteDatabase.Database) {
+  const statements = new Map<string, SqliteDatabase.Statement>()
+  return {
+    prepare(text: string): SqliteDatabase.Statement {
+      const known = statements.get(text)
+      // One that is being streamed cannot be run a second time meanwhile.
+      if (known && !known.busy) return known
+      const statement = native.prepare(text)
+      // Statements with long parameter lists are rarely the same twice.
+      if (text.length > 4096) return statement
+      const [oldest] = statements.size < 500 ? [] : statements.keys()
+      if (oldest !== undefined) statements.delete(oldest)
+      statements.set(text, statement)
+      return statement
+    },
+    close: () => native.close(),
+  }
+}
+
+async function ping(db: Db): Promise<void> {
+  await sql`select 1`.execute(db)
+}

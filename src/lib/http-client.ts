@@ -1,0 +1,293 @@
+import { randomInt } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Dispatcher, Pool } from 'undici'
+import type { Http, Query } from '../core/connector.ts'
+import { Problem } from '../core/problem.ts'
+import { originFault } from './http-address.ts'
+import { type Health, makeBreaker, makeSlots } from './http-breaker.ts'
+import { makeConnector } from './http-connect.ts'
+import {
+  type Explain,
+  faultProblem,
+  isReset,
+  parseReply,
+  type Reply,
+  replyProblem,
+  retryAfter,
+} from './http-outcome.ts'
+import { requestTarget } from './http-path.ts'
+
+export type HttpLimits = {
+  readonly connectMs: number
+  readonly headersMs: number
+  /** The longest silence inside a body. */
+  readonly bodyMs: number
+  /** One call with its retries and waits. */
+  readonly callMs: number
+  readonly responseBytes: number
+  /** Attempts of one GET in all. */
+  readonly tries: number
+  /** The first wait between two tries; it doubles, with jitter. */
+  readonly retryMs: number
+  /** A `Retry-After` above this ends the call at once. */
+  readonly retryAfterSeconds: number
+  readonly concurrent: number
+  readonly breakerFailures: number
+  readonly breakerOpenMs: number
+}
+
+export const httpLimits: HttpLimits = {
+  connectMs: 5_000,
+  headersMs: 30_000,
+  bodyMs: 60_000,
+  callMs: 120_000,
+  responseBytes: 32 * 1024 * 1024,
+  tries: 3,
+  retryMs: 250,
+  retryAfterSeconds: 30,
+  concurrent: 4,
+  breakerFailures: 5,
+  breakerOpenMs: 30_000,
+}
+
+export type HttpOptions = {
+  /** The https origin, with an optional base path. */
+  readonly url: string
+  /** Trusted instead of the public authorities. */
+  readonly caPem?: string
+  /** The signing-in headers, asked for before every request, so that a rotated credential is used at once. */
+  readonly headers: () => Promise<Readonly<Record<string, string>>>
+  readonly explain?: Explain
+  readonly allowLoopback: boolean
+  readonly userAgent: string
+  readonly now: () => Date
+  readonly limits?: Partial<HttpLimits>
+}
+
+/** One call's part: what ends it, and the id that the connected system can log. */
+export type HttpCall = { readonly signal?: AbortSignal; readonly requestId?: string }
+
+export type HttpClient = {
+  /** The connection's HTTP for one call. All calls share the sockets, the slots and the circuit breaker. */
+  readonly forCall: (call?: HttpCall) => Http
+  readonly close: () => Promise<void>
+}
+
+/** HTTP to one https origin with the rules of the connector contract; throws `invalid-input` for an address it never uses. */
+export function makeHttp(options: HttpOptions): HttpClient {
+  const { url, caPem, allowLoopback } = options
+  const fault = originFault(url, { allowLoopback })
+  if (fault !== undefined) throw new Problem('invalid-input', `The address ${fault}`)
+  const limits = { ...httpLimits, ...options.limits }
+  const { origin, pathname } = new URL(url)
+  // A Pool of its own: no proxy from the environment, no other origin, no redirects.
+  const pool = new Pool(origin, {
+    connect: makeConnector({
+      rule: { allowLoopback },
+      timeoutMs: limits.connectMs,
+      ...(caPem !== undefined && { caPem }),
+    }),
+    allowH2: false,
+    connections: limits.concurrent,
+    pipelining: 1,
+    headersTimeout: limits.headersMs,
+    bodyTimeout: limits.bodyMs,
+  })
+  const wire: Wire = {
+    options,
+    limits,
+    origin,
+    basePath: pathname.replace(/\/+$/, ''),
+    pool,
+    slots: makeSlots(limits.concurrent),
+    breaker: makeBreaker({ failures: limits.breakerFailures, openMs: limits.breakerOpenMs }, options.now),
+  }
+  return {
+    forCall: (call = {}) => makeCallHttp(wire, call),
+    close: () => pool.destroy(),
+  }
+}
+
+type Wire = {
+  readonly options: HttpOptions
+  readonly limits: HttpLimits
+  readonly origin: string
+  readonly basePath: string
+  readonly pool: Pool
+  readonly slots: ReturnType<typeof makeSlots>
+  readonly breaker: ReturnType<typeof makeBreaker>
+}
+
+type Ask = {
+  readonly method: Dispatcher.HttpMethod
+  readonly target: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+function makeCallHttp(wire: Wire, call: HttpCall): Http {
+  const get = (path: string, query?: Query) =>
+    guarded(wire, call, { method: 'GET', target: requestTarget(wire.basePath, path, query), headers: {} })
+  return {
+    get: async (path, schema, query) => parseReply(await get(path, query), schema),
+    async read(path, schema, query) {
+      const reply = await get(path, query)
+      return { body: parseReply(reply, schema), headers: reply.headers }
+    },
+    async send(method, path, schema, body, more = {}) {
+      const ask: Ask = {
+        method,
+        target: requestTarget(wire.basePath, path, more.query),
+        headers: { ...more.headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      }
+      return parseReply(await guarded(wire, call, ask), schema)
+    },
+  }
+}
+
+/** One call inside its time, its slot and the circuit breaker. Answers a 2xx or throws a Problem. */
+async function guarded(wire: Wire, call: HttpCall, ask: Ask): Promise<Reply> {
+  const timeout = AbortSignal.timeout(wire.limits.callMs)
+  const signal = call.signal ? AbortSignal.any([call.signal, timeout]) : timeout
+  let leaveSlot: (() => void) | undefined
+  let leaveBreaker: ((health: Health) => void) | undefined
+  try {
+    leaveSlot = await wire.slots(signal)
+    leaveBreaker = wire.breaker.enter()
+    const { reply, explain } = await withRetries(wire, ask, call, signal)
+    leaveBreaker(replyHealth(reply.status))
+    if (reply.status < 300) return reply
+    throw replyProblem(reply, explain, wire.options.now())
+  } catch (error) {
+    const problem = outcome(error, call, timeout)
+    leaveBreaker?.(faultHealth(problem))
+    throw problem
+  } finally {
+    leaveSlot?.()
+  }
+}
+
+function outcome(error: unknown, call: HttpCall, timeout: AbortSignal): unknown {
+  if (error instanceof Problem) return error
+  if (call.signal?.aborted) return new Problem('cancelled', undefined, { cause: error })
+  if (timeout.aborted)
+    return new Problem('upstream-timeout', 'The connected system took too long to answer', { cause: error })
+  return faultProblem(error)
+}
+
+/** Being asked to slow down says nothing about health; a refusal says that the system is there. */
+function replyHealth(status: number): Health {
+  if (status === 429) return 'neutral'
+  return status >= 500 ? 'failed' : 'alive'
+}
+
+function faultHealth(problem: unknown): Health {
+  const failures = ['upstream-unreachable', 'upstream-timeout', 'upstream-untrusted', 'upstream-invalid']
+  return problem instanceof Problem && failures.includes(problem.type) ? 'failed' : 'neutral'
+}
+
+const worthRetrying = new Set([429, 502, 503, 504])
+
+/** The first useful reply, or the last one; faults below HTTP fly unless the connection broke under a GET. */
+async function withRetries(wire: Wire, ask: Ask, call: HttpCall, signal: AbortSignal) {
+  const { tries, retryMs, retryAfterSeconds } = wire.limits
+  for (let left = ask.method === 'GET' ? tries : 1; ; left--) {
+    let waitMs = retryMs * 2 ** (tries - left) * (0.5 + randomInt(1000) / 1000)
+    try {
+      const answer = await exchange(wire, ask, call, signal)
+      const asked = retryAfter(answer.reply.headers, wire.options.now()) ?? 0
+      if (left <= 1 || !worthRetrying.has(answer.reply.status) || asked > retryAfterSeconds) return answer
+      waitMs = Math.max(waitMs, asked * 1000)
+    } catch (error) {
+      if (left <= 1 || signal.aborted || !isReset(error)) throw error
+    }
+    await sleep(waitMs, undefined, { signal })
+  }
+}
+
+/** One request, and for a GET at most one redirect that stays on the origin and below the base path. */
+async function exchange(wire: Wire, ask: Ask, call: HttpCall, signal: AbortSignal) {
+  const signedIn = await wire.options.headers()
+  const headers = requestHeaders(wire, ask, call, signedIn)
+  const explain = safeExplain(wire, signedIn)
+  let reply = await once(wire, { ...ask, headers }, signal)
+  if (reply.status >= 300 && reply.status < 400) {
+    reply = await once(wire, { ...ask, headers, target: redirectTarget(wire, ask, reply) }, signal)
+    if (reply.status >= 300 && reply.status < 400)
+      throw new Problem('upstream-invalid', 'The connected system redirected more than once')
+  }
+  return { reply, explain }
+}
+
+function redirectTarget({ origin, basePath }: Wire, { method, target }: Ask, { headers }: Reply): string {
+  const location = headers['location']
+  if (location !== undefined && method === 'GET' && URL.canParse(location, origin + target)) {
+    const to = new URL(location, origin + target)
+    const isInside = to.pathname === basePath || to.pathname.startsWith(`${basePath}/`)
+    // An encoded dot segment could lead out of the base path on the system's side.
+    const isLevel = !/%2f|%5c|%2e/i.test(to.pathname)
+    if (to.origin === origin && to.username === '' && isInside && isLevel) return `${to.pathname}${to.search}`
+  }
+  throw new Problem('upstream-invalid', 'The connected system redirected to a place that is not followed')
+}
+
+async function once(wire: Wire, ask: Ask, signal: AbortSignal): Promise<Reply> {
+  const { statusCode, headers, body } = await wire.pool.request({
+    path: ask.target,
+    method: ask.method,
+    headers: ask.headers,
+    signal,
+    ...(ask.body !== undefined && { body: ask.body }),
+  })
+  // Destroying an unread body emits an error that nobody else listens to.
+  body.on('error', () => {})
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > wire.limits.responseBytes)
+      throw new Problem('upstream-invalid', 'The connected system sent more than the size limit')
+    chunks.push(chunk)
+  }
+  return { status: statusCode, headers: plainHeaders(headers), text: Buffer.concat(chunks, size).toString('utf8') }
+}
+
+function requestHeaders({ options }: Wire, ask: Ask, call: HttpCall, signedIn: Readonly<Record<string, string>>) {
+  const headers = new Map<string, string>()
+  const own = {
+    accept: 'application/json',
+    'accept-encoding': 'identity',
+    'user-agent': options.userAgent,
+    ...(call.requestId !== undefined && { 'x-request-id': call.requestId }),
+  }
+  for (const part of [ask.headers, own, signedIn])
+    for (const [name, value] of Object.entries(part)) {
+      if (/[^\t\x20-\x7e]/.test(value))
+        throw new Problem('upstream-denied', 'The credential has characters that cannot be sent in a request header')
+      headers.set(name.toLowerCase(), value)
+    }
+  for (const name of ['host', 'content-length', 'transfer-encoding', 'connection']) headers.delete(name)
+  return Object.fromEntries(headers)
+}
+
+/** The connector's sentence, cut to one line and dropped when it repeats the host or a signing-in header. */
+function safeExplain({ options, origin }: Wire, signedIn: Readonly<Record<string, string>>): Explain {
+  const hidden = [new URL(origin).hostname, ...Object.values(signedIn).flatMap((value) => [value, ...value.split(' ')])]
+  return (status, body) => {
+    if (body === undefined) return undefined
+    const sentence = options
+      .explain?.(status, body)
+      ?.replaceAll(/\s+|\p{Cc}/gu, ' ')
+      .trim()
+    const leaks = hidden.some((part) => part.length >= 5 && sentence?.includes(part))
+    return leaks || sentence === '' ? undefined : sentence?.slice(0, 300)
+  }
+}
+
+function plainHeaders(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
+  const plain: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers))
+    if (value !== undefined && name !== 'set-cookie') plain[name] = Array.isArray(value) ? value.join(', ') : value
+  return plain
+}

@@ -1,0 +1,67 @@
+import { lookup } from 'node:dns'
+import type { LookupFunction } from 'node:net'
+import { buildConnector } from 'undici'
+import { type AddressRule, isAllowedAddress } from './http-address.ts'
+
+/** The host leads to an address that is never connected to. */
+export class AddressRefused extends Error {
+  constructor() {
+    super('the address is not one that may be connected to')
+    this.name = 'AddressRefused'
+  }
+}
+
+type Options = {
+  readonly rule: AddressRule
+  readonly caPem?: string
+  readonly timeoutMs: number
+  /** The resolver, for tests. */
+  readonly resolve?: typeof lookup
+}
+
+/**
+ * Opens verified TLS 1.2+ connections, and only to allowed addresses (SECURITY.md §7.1): a literal is judged before, every
+ * resolved address while, and the connected peer after connecting. A name that has one refused address is refused whole,
+ * so an answer that mixes a good and a bad address gains nothing.
+ */
+export function makeConnector({ rule, caPem, timeoutMs, resolve = lookup }: Options): buildConnector.connector {
+  const connect = buildConnector({
+    timeout: timeoutMs,
+    allowH2: false,
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.2',
+    lookup: guardedLookup(rule, resolve),
+    // A given bundle replaces the public authorities: the system is known, so nobody else may vouch for it.
+    // It may be an intermediate authority alone.
+    ...(caPem !== undefined && { ca: caPem, allowPartialTrustChain: true }),
+  } as buildConnector.BuildOptions)
+
+  return (options, callback) => {
+    const host = options.hostname.replace(/^\[|\]$/g, '')
+    if (isLiteral(host) && !isAllowedAddress(host, rule)) return callback(new AddressRefused(), null)
+    connect(options, (...[error, socket]) => {
+      if (error) return callback(error, null)
+      if (isAllowedAddress(socket.remoteAddress ?? '', rule)) return callback(null, socket)
+      socket.destroy()
+      callback(new AddressRefused(), null)
+    })
+  }
+}
+
+/** Node skips `lookup` for literals, so they are judged apart. */
+function isLiteral(host: string): boolean {
+  return host.includes(':') || /^\d+(\.\d+){3}$/.test(host)
+}
+
+function guardedLookup(rule: AddressRule, resolve: typeof lookup): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, [])
+      const [first] = addresses
+      if (!first || !addresses.every(({ address }) => isAllowedAddress(address, rule)))
+        return callback(new AddressRefused(), [])
+      if (options.all) return callback(null, addresses)
+      callback(null, first.address, first.family)
+    })
+  }
+}

@@ -1,0 +1,141 @@
+import type { z } from 'zod'
+import { Problem, type ProblemType } from '../core/problem.ts'
+import { AddressRefused } from './http-connect.ts'
+
+/** A response as read from the wire: the body is complete and below the size cap. */
+export type Reply = {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly text: string
+}
+
+/** Turns an error body into a sentence that is safe to show; the connector's `explain`, guarded. */
+export type Explain = (status: number, body: unknown) => string | undefined
+
+/** The body as `schema` wants it, or `upstream-invalid`. An empty body is `null`. */
+export function parseReply<T>(reply: Reply, schema: z.ZodType<T>): T {
+  const result = schema.safeParse(reply.text === '' ? null : parseJson(reply))
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  throw new Problem(
+    'upstream-invalid',
+    `The connected system sent JSON that is not its documented API${issue ? ` (${pointer(issue.path)}: ${issue.code})` : ''}`,
+  )
+}
+
+/** The problem that a status of 400 and above stands for (SECURITY.md and CONNECTORS.md §0.7 name the shapes behind it). */
+export function replyProblem(reply: Reply, explain: Explain, now: Date): Problem {
+  const sentence = explain(reply.status, tryJson(reply.text))
+  const type = problemTypes[reply.status] ?? 'upstream-failed'
+  const retryAfterSeconds = type === 'upstream-busy' ? retryAfter(reply.headers, now) : undefined
+  return new Problem(type, `The connected system answered ${reply.status}${sentence ? `: ${sentence}` : ''}`, {
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+  })
+}
+
+const problemTypes: Readonly<Record<number, ProblemType>> = {
+  401: 'upstream-denied',
+  403: 'upstream-denied',
+  404: 'not-found',
+  409: 'conflict',
+  412: 'precondition-failed',
+  429: 'upstream-busy',
+  503: 'upstream-busy',
+}
+
+/** `Retry-After` in whole seconds, from seconds or an HTTP date (RFC 9110 §10.2.3); at most an hour. */
+export function retryAfter(headers: Readonly<Record<string, string>>, now: Date): number | undefined {
+  const text = headers['retry-after']?.trim()
+  if (text === undefined || text === '') return undefined
+  const seconds = /^\d{1,9}$/.test(text) ? Number(text) : Math.ceil((Date.parse(text) - now.getTime()) / 1000)
+  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), 3600)
+}
+
+/** What a fault below HTTP means. Anything unknown is a bug and flies on. */
+export function faultProblem(error: unknown): unknown {
+  const kind = faultOf(error)
+  return kind ? new Problem(kind.type, kind.detail, { cause: error }) : error
+}
+
+/** Whether the connection broke under the request, so that asking again may help. */
+export function isReset(error: unknown): boolean {
+  return resets.has(codeOf(error))
+}
+
+const resets = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'HPE_INVALID_EOF_STATE'])
+const timeouts = new Set(['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT'])
+const unknownIssuer = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_UNTRUSTED',
+])
+const unreachable: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'The host name of the connected system does not resolve',
+  EAI_AGAIN: 'The host name of the connected system does not resolve at the moment',
+  ENODATA: 'The host name of the connected system does not resolve',
+  ECONNREFUSED: 'The connected system refused the network connection',
+  EHOSTUNREACH: 'There is no network route to the connected system',
+  ENETUNREACH: 'There is no network route to the connected system',
+  EADDRNOTAVAIL: 'There is no network route to the connected system',
+}
+
+function faultOf(error: unknown): { type: ProblemType; detail: string } | undefined {
+  const code = codeOf(error)
+  if (error instanceof AddressRefused)
+    return {
+      type: 'upstream-unreachable',
+      detail: 'The address of the connected system is one that Atlas never connects to (docs/operate/connections.md)',
+    }
+  const untrusted = (why: string) => ({ type: 'upstream-untrusted' as const, detail: `The certificate ${why}` })
+  if (unknownIssuer.has(code)) return untrusted('was issued by an authority that this connection does not trust')
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return untrusted('is for another host name')
+  if (code === 'CERT_HAS_EXPIRED') return untrusted('has expired')
+  if (code === 'CERT_NOT_YET_VALID') return untrusted('is not valid yet')
+  if (/^CERT_|^INVALID_(CA|PURPOSE)|PATH_LENGTH/.test(code)) return untrusted('cannot be used for this')
+  if (/^ERR_SSL_|^EPROTO$/.test(code))
+    return { type: 'upstream-untrusted', detail: 'No TLS connection could be agreed (TLS 1.2 or newer is needed)' }
+  if (timeouts.has(code)) return { type: 'upstream-timeout', detail: 'The connected system took too long to answer' }
+  if (resets.has(code))
+    return { type: 'upstream-unreachable', detail: 'The connected system broke the network connection' }
+  if (/^HPE_|^UND_ERR_(HEADERS_OVERFLOW|RES_)/.test(code))
+    return { type: 'upstream-invalid', detail: 'The connected system sent something that is not HTTP' }
+  const detail = unreachable[code]
+  return detail === undefined ? undefined : { type: 'upstream-unreachable', detail }
+}
+
+/** The code of a network fault; several addresses tried at once give an AggregateError of the same kind. */
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return ''
+  const { code, errors } = error as { code?: unknown; errors?: unknown }
+  if (typeof code === 'string') return code
+  return Array.isArray(errors) && errors.length > 0 ? codeOf(errors[0]) : codeOf(error.cause)
+}
+
+function parseJson({ text, headers }: Reply): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    const isHtml = /html/.test(headers['content-type'] ?? '') || /^\s*<(!doctype|html)/i.test(text)
+    throw new Problem(
+      'upstream-invalid',
+      `The connected system sent ${isHtml ? 'html instead of JSON' : 'a body that is not valid JSON'}`,
+    )
+  }
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Where in the body, without the body's own words: only short, plain member names are shown. */
+function pointer(path: readonly PropertyKey[]): string {
+  return `/${path.map((part) => (/^[A-Za-z0-9_-]{1,40}$/.test(String(part)) ? String(part) : '*')).join('/')}`
+}

@@ -1,0 +1,60 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { ConfigError, readConfig } from './config.ts'
+import { CliError } from './doors/cli/client.ts'
+import { type Local, runCli } from './doors/cli/program.ts'
+import { serveStdio } from './doors/mcp/stdio.ts'
+import { verifyExport } from './features/audit/verify.ts'
+import { StartError } from './start-error.ts'
+
+// Files and directories are the user's own; nothing that this process writes is for others.
+process.umask(0o077)
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+const config = () => readConfig(process.env, '.env')
+// The rooms are loaded only by what runs in them: every other command is a client, and starts three times as fast without.
+const rooms = () => import('./start.ts')
+
+const local: Local = {
+  version,
+  async serve() {
+    const read = config()
+    return (await rooms()).serve(read, version)
+  },
+  async init() {
+    const read = config()
+    return (await rooms()).init(read, version)
+  },
+  async verifyExport(directory, vkeyFile) {
+    if (!existsSync(directory)) throw new CliError(`${directory} does not exist`, 2)
+    if (vkeyFile !== undefined && !existsSync(vkeyFile)) throw new CliError(`${vkeyFile} (--vkey) does not exist`, 2)
+    return { ...verifyExport(directory, vkeyFile === undefined ? undefined : readFileSync(vkeyFile, 'utf8').trim()) }
+  },
+  checkConfig() {
+    try {
+      config()
+      return []
+    } catch (error) {
+      if (error instanceof ConfigError)
+        return error.message
+          .split('\n')
+          .slice(1)
+          .map((line) => line.trim())
+      throw error
+    }
+  },
+  serveStdio: (options) =>
+    serveStdio({
+      ...options,
+      input: process.stdin,
+      output: process.stdout,
+      note: (text) => process.stderr.write(`${text}\n`),
+    }),
+}
+
+try {
+  process.exitCode = await runCli(process.argv.slice(2), process.env, local)
+} catch (error) {
+  if (!(error instanceof ConfigError || error instanceof StartError)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exitCode = error instanceof StartError ? error.exitCode : 2
+}

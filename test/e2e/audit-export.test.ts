@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { after, test } from 'node:test'
+import { verifyExport } from '../../src/features/audit/verify.ts'
+import { newFolder, runAtlas, startAtlas } from '../../src/testing/server.ts'
+
+// What an auditor does: takes the log away, and proves it without the server that wrote it.
+
+const verifier = join(import.meta.dirname, '../../src/features/audit/verify.ts')
+
+// One server and one log for all of the file: two full tiles and a partial one.
+const atlas = await startAtlas({ after })
+for (let i = 0; i < 12; i++) await Promise.all(Array.from({ length: 25 }, () => atlas.api('GET', '/me')))
+const folder = join(newFolder({ after }), 'evidence')
+const exported = await atlas.cli(['audit', 'export', folder])
+
+test('an exported log verifies offline: with the CLI, and with the verifier alone (claims: A1)', async (t) => {
+  const copy = join(newFolder(t), 'verify.ts')
+  cpSync(verifier, copy)
+
+  const cli = await runAtlas(['audit', 'verify', '--offline', folder, '--json'], { folder: newFolder(t) })
+  const alone = await runNode([copy, folder])
+
+  const { ok, size } = JSON.parse(cli.stdout)
+  assert.deepEqual([exported.code, cli.code, ok], [0, 0, true], exported.stderr + cli.stderr)
+  assert.ok(size > 512, 'the log has full tiles on two levels')
+  assert.equal(alone.code, 0, alone.text)
+  assert.match(alone.text, new RegExp(`verified: .*\\n  ${size} entries`))
+  for (const file of files(folder))
+    assert.equal(statSync(join(folder, file)).mode & 0o077, 0, `${file} is for its owner`)
+})
+
+test('after any one byte of any file is changed the offline verifier exits 1 and names the file', () => {
+  const all = files(folder)
+  assert.ok(all.length >= 9, all.join(' '))
+
+  for (const file of all) {
+    const path = join(folder, file)
+    const original = readFileSync(path)
+    for (const at of sample(original.length)) {
+      for (const flip of [0x01, 0x80]) {
+        const changed = Buffer.from(original)
+        changed[at] = (changed[at] as number) ^ flip
+        writeFileSync(path, changed)
+        const verdict = verifyExport(folder)
+        assert.ok(!verdict.ok, `${file} byte ${at}`)
+        assert.ok(namesIt(verdict.place, file), `${file} byte ${at}: names ${verdict.place}`)
+      }
+    }
+    writeFileSync(path, original)
+  }
+  assert.ok(verifyExport(folder).ok, 'each change was taken back')
+})
+
+test('the command line says so too: changed, cut, missing and added files end with 1 and the place', async (t) => {
+  const all = files(folder)
+  const entries = all.filter((file) => file.startsWith('tile/entries/'))
+  const damages: [string, (path: string) => void][] = [
+    ...[entries[0], entries.at(-1), 'tile/0/000', 'checkpoint'].map((file): [string, (path: string) => void] => [
+      file as string,
+      (path) => {
+        const bytes = readFileSync(path)
+        bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 4
+        writeFileSync(path, bytes)
+      },
+    ]),
+    ['tile/0/001', (path) => writeFileSync(path, readFileSync(path).subarray(0, -32))],
+    [entries[1] as string, (path) => unlinkSync(path)],
+    ['tile/0/003', (path) => writeFileSync(path, Buffer.alloc(32))],
+  ]
+
+  for (const [file, damage] of damages) {
+    const copy = join(newFolder(t), 'evidence')
+    cpSync(folder, copy, { recursive: true })
+    damage(join(copy, file))
+    const [cli, alone] = await Promise.all([
+      runAtlas(['audit', 'verify', '--offline', copy], { folder: newFolder(t) }),
+      runNode([verifier, copy]),
+    ])
+    assert.deepEqual([cli.code, alone.code], [1, 1], file)
+    assert.ok(cli.stderr.includes(file), `${file}: ${cli.stderr}`)
+    assert.ok(alone.text.startsWith(`NOT VERIFIED: ${file}`), alone.text)
+  }
+})
+
+test('a whole log made by somebody else does not verify under the key that the reader trusts', async (t) => {
+  const key = join(folder, 'vkey')
+  const other = join(newFolder(t), 'evidence')
+  const theirs = await startAtlas(t)
+  assert.equal((await theirs.cli(['audit', 'export', other])).code, 0)
+
+  const right = await runAtlas(['audit', 'verify', '--offline', folder, '--vkey', key], { folder: newFolder(t) })
+  const forged = await runAtlas(['audit', 'verify', '--offline', other, '--vkey', key], { folder: newFolder(t) })
+
+  assert.deepEqual([right.code, forged.code], [0, 1])
+  assert.match(forged.stderr, /vkey/)
+})
+
+test('the log verifies online, an export grows consistently, and who may not read it gets none of it', async (t) => {
+  const { token } = await atlas.api<{ token: string }>('POST', '/tokens', { name: 'v', agent: 'v', role: 'viewer' })
+
+  const online = await atlas.cli(['audit', 'verify', '--json'])
+  const later = join(newFolder(t), 'later')
+  assert.equal((await atlas.cli(['audit', 'export', later])).code, 0)
+  const again = await atlas.cli(['audit', 'export', later])
+  const denied = await atlas.cli(['audit', 'export', join(newFolder(t), 'denied')], { env: { ATLAS_TOKEN: token } })
+  const open = await Promise.all(
+    ['/audit/checkpoint', '/audit/tile/0/000', '/audit/tile/entries/000'].map((path) =>
+      atlas.ask('GET', path, { token: undefined }),
+    ),
+  )
+
+  assert.deepEqual([online.code, JSON.parse(online.stdout).ok], [0, true])
+  assert.ok(verifyExport(later).ok)
+  for (const file of ['tile/entries/000', 'tile/entries/001', 'tile/0/000', 'tile/0/001', 'vkey'])
+    assert.deepEqual(readFileSync(join(later, file)), readFileSync(join(folder, file)), `${file} never changes`)
+  assert.equal(again.code, 2, 'an export never goes into a folder that holds something')
+  assert.ok(verifyExport(later).ok, 'and leaves what is there as it was')
+  assert.equal(denied.code, 1)
+  assert.deepEqual(
+    open.map(({ status }) => status),
+    [401, 401, 401],
+  )
+})
+
+function files(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .sort()
+}
+
+/** The first and last bytes, and places spread over the rest with an odd step, so that every kind of byte is met. */
+function sample(length: number): number[] {
+  const step = Math.max(1, Math.floor(length / 40) | 1)
+  const spread = Array.from({ length: Math.ceil(length / step) }, (_, i) => i * step)
+  return [...new Set([...spread, 1, length - 2, length - 1])].filter((at) => at >= 0 && at < length)
+}
+
+/**
+ * A changed key or checkpoint is found where the two are compared, so either of them may be named. A changed hash tile
+ * is named itself. A changed entry is named itself.
+ */
+function namesIt(place: string, file: string): boolean {
+  if (file === 'vkey') return place === 'vkey' || place === 'checkpoint'
+  return place === file || place.startsWith(`${file} `)
+}
+
+async function runNode(args: readonly string[]): Promise<{ code: number | null; text: string }> {
+  const child = spawn(process.execPath, args, { env: {}, stdio: ['ignore', 'pipe', 'pipe'] })
+  let text = ''
+  child.stdout.on('data', (chunk) => {
+    text += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    text += chunk
+  })
+  const [code] = await once(child, 'close')
+  return { code, text }
+}
