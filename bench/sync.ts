@@ -152,7 +152,7 @@ async function readAlone({ url, caPem, token }: Simulator): Promise<number> {
   const client = makeHttp({
     url,
     caPem,
-    headers: async () => connector.authenticate({ token: new Secret(token) }),
+    sign: async (request) => ({ headers: connector.authenticate({ token: new Secret(token) }, request, undefined) }),
     allowLoopback: true,
     userAgent: 'atlas-bench',
     now: () => new Date(),

@@ -23,7 +23,7 @@ function contextFor(t: TestContext, nb: Netbox, token: Secret, pageSize = 50, ca
   const client = makeHttp({
     url: nb.url,
     caPem,
-    headers: async () => netbox.authenticate({ token }),
+    sign: async (request) => ({ headers: netbox.authenticate({ token }, request, undefined) }),
     ...(netbox.explain && { explain: netbox.explain }),
     allowLoopback: true,
     userAgent: 'atlas-test',

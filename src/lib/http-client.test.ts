@@ -42,7 +42,7 @@ function clientOptions(origin: string, options: Partial<HttpOptions>): HttpOptio
   return {
     url: url ?? origin,
     caPem: ca.caPem,
-    headers: async () => ({ authorization: `Bearer ${token}` }),
+    sign: async () => ({ headers: { authorization: `Bearer ${token}` } }),
     allowLoopback: true,
     userAgent: 'atlas/test',
     now: () => new Date(),
@@ -170,7 +170,7 @@ const answers: readonly {
   {
     title: 'other JSON',
     answer: says(200, {}, { ok: 'planted body word' }),
-    gets: ['upstream-invalid', 'The connected system sent JSON that is not its documented API (/ok: invalid_value)'],
+    gets: ['upstream-invalid', 'The connected system sent a body that is not its documented API (/ok: invalid_value)'],
     requests: 1,
   },
   {
@@ -407,7 +407,9 @@ test('explain gives the sentence, unless it repeats the host or the credential',
 })
 
 test('a credential that cannot be a header is refused without being shown', async (t) => {
-  const { http, asked } = await system(t, good, { headers: async () => ({ authorization: 'Token a\r\nx: y' }) })
+  const { http, asked } = await system(t, good, {
+    sign: async () => ({ headers: { authorization: 'Token a\r\nx: y' } }),
+  })
   assert.deepEqual(
     [await outcome(http.get('/x', Ok)), asked.length],
     [['upstream-denied', 'The credential has characters that cannot be sent in a request header'], 0],

@@ -1,17 +1,21 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Dispatcher, Pool } from 'undici'
-import type { Http, Query } from '../core/connector.ts'
+import { Pool } from 'undici'
+import type { z } from 'zod'
+import type { Exchange, Fault, Http, Outgoing, Query } from '../core/connector.ts'
 import { Problem } from '../core/problem.ts'
 import { originFault } from './http-address.ts'
 import { type Health, makeBreaker, makeSlots } from './http-breaker.ts'
-import { makeConnector } from './http-connect.ts'
+import { type ClientCertificate, makeConnector } from './http-connect.ts'
 import {
   type Explain,
   faultProblem,
+  faultSaid,
   isReset,
-  parseReply,
+  parseBody,
   type Reply,
+  readBody,
+  readFailedBody,
   replyProblem,
   retryAfter,
 } from './http-outcome.ts'
@@ -55,8 +59,10 @@ export type HttpOptions = {
   readonly url: string
   /** Trusted instead of the public authorities. */
   readonly caPem?: string
-  /** The signing-in headers, asked for before every request, so that a rotated credential is used at once. */
-  readonly headers: () => Promise<Readonly<Record<string, string>>>
+  /** Signs a request, asked before each, so that a rotated credential is used at once. */
+  readonly sign: (request: Outgoing) => Promise<Signed>
+  /** A TLS client certificate and its key, asked for before each new connection. */
+  readonly clientCertificate?: () => Promise<ClientCertificate | undefined>
   readonly explain?: Explain
   readonly allowLoopback: boolean
   readonly userAgent: string
@@ -64,8 +70,21 @@ export type HttpOptions = {
   readonly limits?: Partial<HttpLimits>
 }
 
+export type Signed = {
+  readonly headers: Readonly<Record<string, string>>
+  /** Sent instead of the request's own. */
+  readonly body?: string
+  /** Told that the session behind the headers is over: the next `sign` opens another. */
+  readonly over?: () => void
+}
+
 /** One call's part: what ends it, and the id that the connected system can log. */
-export type HttpCall = { readonly signal?: AbortSignal; readonly requestId?: string }
+export type HttpCall = {
+  readonly signal?: AbortSignal
+  readonly requestId?: string
+  /** For signing in: nothing is signed, and the answer's cookies are shown. */
+  readonly unsigned?: true
+}
 
 export type HttpClient = {
   /** The connection's HTTP for one call. All calls share the sockets, the slots and the circuit breaker. */
@@ -75,7 +94,7 @@ export type HttpClient = {
 
 /** HTTP to one https origin with the rules of the connector contract; throws `invalid-input` for an address it never uses. */
 export function makeHttp(options: HttpOptions): HttpClient {
-  const { url, caPem, allowLoopback } = options
+  const { url, caPem, clientCertificate, allowLoopback } = options
   const fault = originFault(url, { allowLoopback })
   if (fault !== undefined) throw new Problem('invalid-input', `The address ${fault}`)
   const limits = { ...httpLimits, ...options.limits }
@@ -86,6 +105,7 @@ export function makeHttp(options: HttpOptions): HttpClient {
       rule: { allowLoopback },
       timeoutMs: limits.connectMs,
       ...(caPem !== undefined && { caPem }),
+      ...(clientCertificate && { clientCertificate }),
     }),
     allowH2: false,
     connections: limits.concurrent,
@@ -119,46 +139,58 @@ type Wire = {
 }
 
 type Ask = {
-  readonly method: Dispatcher.HttpMethod
+  readonly method: Exchange['method']
   readonly target: string
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string
+  readonly body?: string | Uint8Array
+  readonly isSafe: boolean
+  readonly as: Exchange['as']
 }
 
 function makeCallHttp(wire: Wire, call: HttpCall): Http {
-  const get = (path: string, query?: Query) =>
-    guarded(wire, call, { method: 'GET', target: requestTarget(wire.basePath, path, query), headers: {} })
+  async function exchange<T>(given: Exchange, schema: z.ZodType<T>) {
+    const { reply, value } = await guarded(wire, call, askOf(wire, given))
+    return { status: reply.status, body: parseBody(value, schema), headers: reply.headers }
+  }
+  const got = <T>(path: string, schema: z.ZodType<T>, query?: Query) =>
+    exchange({ method: 'GET', path, ...(query && { query }) }, schema)
   return {
-    get: async (path, schema, query) => parseReply(await get(path, query), schema),
-    async read(path, schema, query) {
-      const reply = await get(path, query)
-      return { body: parseReply(reply, schema), headers: reply.headers }
-    },
-    async send(method, path, schema, body, more = {}) {
-      const ask: Ask = {
-        method,
-        target: requestTarget(wire.basePath, path, more.query),
-        headers: { ...more.headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      }
-      return parseReply(await guarded(wire, call, ask), schema)
-    },
+    exchange,
+    read: got,
+    get: async (path, schema, query) => (await got(path, schema, query)).body,
+    send: async (method, path, schema, body, more = {}) =>
+      (await exchange({ method, path, ...more, ...(body !== undefined && { body }) }, schema)).body,
   }
 }
 
-/** One call inside its time, its slot and the circuit breaker. Answers a 2xx or throws a Problem. */
-async function guarded(wire: Wire, call: HttpCall, ask: Ask): Promise<Reply> {
+function askOf({ basePath }: Wire, { method, path, query, headers, body, safe, as }: Exchange): Ask {
+  const isPlain = body === undefined || typeof body === 'string' || body instanceof Uint8Array
+  return {
+    method,
+    target: requestTarget(basePath, path, query),
+    headers: { ...(!isPlain && { 'content-type': 'application/json' }), ...headers },
+    ...(body !== undefined && { body: isPlain ? (body as string | Uint8Array) : JSON.stringify(body) }),
+    isSafe: safe ?? (method === 'GET' || method === 'HEAD'),
+    as,
+  }
+}
+
+/** One call inside its time, its slot and the circuit breaker. Answers a 2xx and its body, or throws a Problem. */
+async function guarded(wire: Wire, call: HttpCall, ask: Ask): Promise<{ reply: Reply; value: unknown }> {
   const timeout = AbortSignal.timeout(wire.limits.callMs)
   const signal = call.signal ? AbortSignal.any([call.signal, timeout]) : timeout
   let leaveSlot: (() => void) | undefined
   let leaveBreaker: ((health: Health) => void) | undefined
   try {
-    leaveSlot = await wire.slots(signal)
+    // Signing in happens inside another call, which has a slot already; a second one could wait for itself.
+    if (!call.unsigned) leaveSlot = await wire.slots(signal)
     leaveBreaker = wire.breaker.enter()
-    const { reply, explain } = await withRetries(wire, ask, call, signal)
+    const { reply, value, said } = await withRetries(wire, ask, call, signal)
     leaveBreaker(replyHealth(reply.status))
-    if (reply.status < 300) return reply
-    throw replyProblem(reply, explain, wire.options.now())
+    const now = wire.options.now()
+    if (reply.status >= 300) throw replyProblem(reply, said, now)
+    if (typeof said === 'object') throw faultSaid(reply, said, now)
+    return { reply, value }
   } catch (error) {
     const problem = outcome(error, call, timeout)
     leaveBreaker?.(faultHealth(problem))
@@ -189,15 +221,25 @@ function faultHealth(problem: unknown): Health {
 
 const worthRetrying = new Set([429, 502, 503, 504])
 
-/** The first useful reply, or the last one; faults below HTTP fly unless the connection broke under a GET. */
-async function withRetries(wire: Wire, ask: Ask, call: HttpCall, signal: AbortSignal) {
+type Answer = { readonly reply: Reply; readonly value: unknown; readonly said: string | Fault | undefined }
+
+/** The first useful reply, or the last one; faults below HTTP fly unless the connection broke under a request that may be repeated. */
+async function withRetries(wire: Wire, ask: Ask, call: HttpCall, signal: AbortSignal): Promise<Answer> {
   const { tries, retryMs, retryAfterSeconds } = wire.limits
-  for (let left = ask.method === 'GET' ? tries : 1; ; left--) {
+  let isRenewed = false
+  for (let left = ask.isSafe ? tries : 1; ; left--) {
     let waitMs = retryMs * 2 ** (tries - left) * (0.5 + randomInt(1000) / 1000)
     try {
-      const answer = await exchange(wire, ask, call, signal)
-      const asked = retryAfter(answer.reply.headers, wire.options.now()) ?? 0
-      if (left <= 1 || !worthRetrying.has(answer.reply.status) || asked > retryAfterSeconds) return answer
+      const { answer, over } = await exchange(wire, ask, call, signal)
+      if (over && !isRenewed && typeof answer.said === 'object' && answer.said.sessionOver) {
+        isRenewed = true
+        over()
+        left++
+        continue
+      }
+      const { headers, status } = answer.reply
+      const asked = retryAfter(headers, wire.options.now()) ?? 0
+      if (left <= 1 || !worthRetrying.has(status) || asked > retryAfterSeconds) return answer
       waitMs = Math.max(waitMs, asked * 1000)
     } catch (error) {
       if (left <= 1 || signal.aborted || !isReset(error)) throw error
@@ -208,16 +250,33 @@ async function withRetries(wire: Wire, ask: Ask, call: HttpCall, signal: AbortSi
 
 /** One request, and for a GET at most one redirect that stays on the origin and below the base path. */
 async function exchange(wire: Wire, ask: Ask, call: HttpCall, signal: AbortSignal) {
-  const signedIn = await wire.options.headers()
-  const headers = requestHeaders(wire, ask, call, signedIn)
-  const explain = safeExplain(wire, signedIn)
-  let reply = await once(wire, { ...ask, headers }, signal)
+  let signed = await signedRequest(wire, ask, call)
+  let reply = await once(wire, signed.ask, signal, call)
   if (reply.status >= 300 && reply.status < 400) {
-    reply = await once(wire, { ...ask, headers, target: redirectTarget(wire, ask, reply) }, signal)
+    signed = await signedRequest(wire, { ...ask, target: redirectTarget(wire, ask, reply) }, call)
+    reply = await once(wire, signed.ask, signal, call)
     if (reply.status >= 300 && reply.status < 400)
       throw new Problem('upstream-invalid', 'The connected system redirected more than once')
   }
-  return { reply, explain }
+  const isGood = reply.status < 300
+  const value = isGood && ask.method !== 'HEAD' ? readBody(reply, ask.as) : undefined
+  const said = sayOf(wire, reply.status, isGood ? value : readFailedBody(reply), signed.headers)
+  return { answer: { reply, value, said }, over: signed.over }
+}
+
+async function signedRequest(wire: Wire, ask: Ask, call: HttpCall) {
+  const bare = requestHeaders(wire, ask, call, {})
+  const request: Outgoing = {
+    method: ask.method,
+    target: ask.target,
+    host: new URL(wire.origin).host,
+    headers: bare,
+    body: ask.body,
+    now: wire.options.now(),
+  }
+  const signed: Signed = call.unsigned ? { headers: {} } : await wire.options.sign(request)
+  const headers = requestHeaders(wire, ask, call, signed.headers)
+  return { ...signed, ask: { ...ask, headers, ...(signed.body !== undefined && { body: signed.body }) } }
 }
 
 function redirectTarget({ origin, basePath }: Wire, { method, target }: Ask, { headers }: Reply): string {
@@ -232,7 +291,7 @@ function redirectTarget({ origin, basePath }: Wire, { method, target }: Ask, { h
   throw new Problem('upstream-invalid', 'The connected system redirected to a place that is not followed')
 }
 
-async function once(wire: Wire, ask: Ask, signal: AbortSignal): Promise<Reply> {
+async function once(wire: Wire, ask: Ask, signal: AbortSignal, { unsigned }: HttpCall): Promise<Reply> {
   const { statusCode, headers, body } = await wire.pool.request({
     path: ask.target,
     method: ask.method,
@@ -250,18 +309,23 @@ async function once(wire: Wire, ask: Ask, signal: AbortSignal): Promise<Reply> {
       throw new Problem('upstream-invalid', 'The connected system sent more than the size limit')
     chunks.push(chunk)
   }
-  return { status: statusCode, headers: plainHeaders(headers), text: Buffer.concat(chunks, size).toString('utf8') }
+  const cookies = headers['set-cookie']
+  const shown = {
+    ...plainHeaders(headers),
+    ...(unsigned && cookies && { 'set-cookie': [cookies].flat().join('\n') }),
+  }
+  return { status: statusCode, headers: shown, text: Buffer.concat(chunks, size).toString('utf8') }
 }
 
 function requestHeaders({ options }: Wire, ask: Ask, call: HttpCall, signedIn: Readonly<Record<string, string>>) {
   const headers = new Map<string, string>()
+  const accept = ask.as === 'text' ? '*/*' : ask.as === 'xml' ? 'text/xml, application/xml' : 'application/json'
   const own = {
-    accept: 'application/json',
     'accept-encoding': 'identity',
     'user-agent': options.userAgent,
     ...(call.requestId !== undefined && { 'x-request-id': call.requestId }),
   }
-  for (const part of [ask.headers, own, signedIn])
+  for (const part of [{ accept }, ask.headers, own, signedIn])
     for (const [name, value] of Object.entries(part)) {
       if (/[^\t\x20-\x7e]/.test(value))
         throw new Problem('upstream-denied', 'The credential has characters that cannot be sent in a request header')
@@ -271,18 +335,25 @@ function requestHeaders({ options }: Wire, ask: Ask, call: HttpCall, signedIn: R
   return Object.fromEntries(headers)
 }
 
-/** The connector's sentence, cut to one line and dropped when it repeats the host or a signing-in header. */
-function safeExplain({ options, origin }: Wire, signedIn: Readonly<Record<string, string>>): Explain {
+/** What the connector says of a reply: one line, and dropped when it repeats the host or a signing-in header. */
+function sayOf(
+  { options, origin }: Wire,
+  status: number,
+  body: unknown,
+  signedIn: Readonly<Record<string, string>>,
+): string | Fault | undefined {
+  if (body === undefined || body === null) return undefined
   const hidden = [new URL(origin).hostname, ...Object.values(signedIn).flatMap((value) => [value, ...value.split(' ')])]
-  return (status, body) => {
-    if (body === undefined) return undefined
-    const sentence = options
-      .explain?.(status, body)
-      ?.replaceAll(/\s+|\p{Cc}/gu, ' ')
-      .trim()
+  const line = (text: string | undefined): string | undefined => {
+    const sentence = text?.replaceAll(/\s+|\p{Cc}/gu, ' ').trim()
     const leaks = hidden.some((part) => part.length >= 5 && sentence?.includes(part))
     return leaks || sentence === '' ? undefined : sentence?.slice(0, 300)
   }
+  const said = options.explain?.(status, body)
+  if (typeof said !== 'object') return line(said)
+  const { detail, ...rest } = said
+  const shown = line(detail)
+  return { ...rest, ...(shown !== undefined && { detail: shown }) }
 }
 
 function plainHeaders(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {

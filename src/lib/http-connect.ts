@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import { buildConnector } from 'undici'
+import type { Secret } from '../core/secret.ts'
 import { type AddressRule, isAllowedAddress } from './http-address.ts'
 
 /** The host leads to an address that is never connected to. */
@@ -11,9 +12,13 @@ export class AddressRefused extends Error {
   }
 }
 
+/** Both PEM. */
+export type ClientCertificate = { readonly certificate: Secret; readonly key: Secret }
+
 type Options = {
   readonly rule: AddressRule
   readonly caPem?: string
+  readonly clientCertificate?: () => Promise<ClientCertificate | undefined>
   readonly timeoutMs: number
   /** The resolver, for tests. */
   readonly resolve?: typeof lookup
@@ -24,8 +29,9 @@ type Options = {
  * resolved address while, and the connected peer after connecting. A name that has one refused address is refused whole,
  * so an answer that mixes a good and a bad address gains nothing.
  */
-export function makeConnector({ rule, caPem, timeoutMs, resolve = lookup }: Options): buildConnector.connector {
-  const connect = buildConnector({
+export function makeConnector(connecting: Options): buildConnector.connector {
+  const { rule, caPem, clientCertificate, timeoutMs, resolve = lookup } = connecting
+  const options = {
     timeout: timeoutMs,
     allowH2: false,
     rejectUnauthorized: true,
@@ -34,17 +40,28 @@ export function makeConnector({ rule, caPem, timeoutMs, resolve = lookup }: Opti
     // A given bundle replaces the public authorities: the system is known, so nobody else may vouch for it.
     // It may be an intermediate authority alone.
     ...(caPem !== undefined && { ca: caPem, allowPartialTrustChain: true }),
-  } as buildConnector.BuildOptions)
+  } as buildConnector.BuildOptions
+  const plain = buildConnector(options)
+  const signed = async (): Promise<buildConnector.connector> => {
+    const own = await clientCertificate?.()
+    if (!own) return plain
+    // The session cache of TLS would carry an older certificate on.
+    const pair = { cert: own.certificate.reveal(), key: own.key.reveal(), maxCachedSessions: 0 }
+    return buildConnector({ ...options, ...pair } as buildConnector.BuildOptions)
+  }
 
-  return (options, callback) => {
-    const host = options.hostname.replace(/^\[|\]$/g, '')
+  return (target, callback) => {
+    const host = target.hostname.replace(/^\[|\]$/g, '')
     if (isLiteral(host) && !isAllowedAddress(host, rule)) return callback(new AddressRefused(), null)
-    connect(options, (...[error, socket]) => {
-      if (error) return callback(error, null)
-      if (isAllowedAddress(socket.remoteAddress ?? '', rule)) return callback(null, socket)
-      socket.destroy()
-      callback(new AddressRefused(), null)
-    })
+    const open = (connect: buildConnector.connector) =>
+      connect(target, (...[error, socket]) => {
+        if (error) return callback(error, null)
+        if (isAllowedAddress(socket.remoteAddress ?? '', rule)) return callback(null, socket)
+        socket.destroy()
+        callback(new AddressRefused(), null)
+      })
+    if (!clientCertificate) return open(plain)
+    signed().then(open, (error: unknown) => callback(error as Error, null))
   }
 }
 

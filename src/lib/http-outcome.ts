@@ -1,6 +1,8 @@
 import type { z } from 'zod'
+import type { Exchange, Fault } from '../core/connector.ts'
 import { Problem, type ProblemType } from '../core/problem.ts'
 import { AddressRefused } from './http-connect.ts'
+import { parseXml, XmlFault } from './xml.ts'
 
 /** A response as read from the wire: the body is complete and below the size cap. */
 export type Reply = {
@@ -9,28 +11,53 @@ export type Reply = {
   readonly text: string
 }
 
-/** Turns an error body into a sentence that is safe to show; the connector's `explain`, guarded. */
-export type Explain = (status: number, body: unknown) => string | undefined
+/** What a connector says of a reply; its `explain`, guarded so that no word of it gives away the host or the credential. */
+export type Explain = (status: number, body: unknown) => string | Fault | undefined
 
-/** The body as `schema` wants it, or `upstream-invalid`. An empty body is `null`. */
-export function parseReply<T>(reply: Reply, schema: z.ZodType<T>): T {
-  const result = schema.safeParse(reply.text === '' ? null : parseJson(reply))
+/** The body of a good reply as the connector asked for it; an empty JSON body is `null`. @throws Problem upstream-invalid */
+export function readBody(reply: Reply, as: Exchange['as'] = 'json'): unknown {
+  if (as === 'text') return reply.text
+  if (as === 'xml') return readXml(reply.text)
+  return reply.text === '' ? null : parseJson(reply)
+}
+
+/** The value as `schema` wants it, or `upstream-invalid`. */
+export function parseBody<T>(value: unknown, schema: z.ZodType<T>): T {
+  const result = schema.safeParse(value)
   if (result.success) return result.data
   const [issue] = result.error.issues
   throw new Problem(
     'upstream-invalid',
-    `The connected system sent JSON that is not its documented API${issue ? ` (${pointer(issue.path)}: ${issue.code})` : ''}`,
+    `The connected system sent a body that is not its documented API${issue ? ` (${pointer(issue.path)}: ${issue.code})` : ''}`,
   )
 }
 
+/** A failed reply's body for `explain`: JSON, XML, or else the beginning of its text. */
+export function readFailedBody({ text }: Reply): unknown {
+  if (text === '') return undefined
+  try {
+    if (/^\s*<\?xml|^\s*<[\w:-]+[\s>]/.test(text) && !/^\s*<(!doctype|html)/i.test(text)) return parseXml(text)
+    return JSON.parse(text)
+  } catch {
+    return text.slice(0, 4096)
+  }
+}
+
 /** The problem that a status of 400 and above stands for (SECURITY.md and CONNECTORS.md §0.7 name the shapes behind it). */
-export function replyProblem(reply: Reply, explain: Explain, now: Date): Problem {
-  const sentence = explain(reply.status, tryJson(reply.text))
+export function replyProblem(reply: Reply, said: string | Fault | undefined, now: Date): Problem {
+  if (typeof said === 'object') return faultSaid(reply, said, now)
   const type = problemTypes[reply.status] ?? 'upstream-failed'
-  const retryAfterSeconds = type === 'upstream-busy' ? retryAfter(reply.headers, now) : undefined
-  return new Problem(type, `The connected system answered ${reply.status}${sentence ? `: ${sentence}` : ''}`, {
-    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
-  })
+  return withWait(reply, type, `The connected system answered ${reply.status}${said ? `: ${said}` : ''}`, now)
+}
+
+/** The problem that the connector reads in a reply, whatever its status. */
+export function faultSaid(reply: Reply, { type, detail }: Fault, now: Date): Problem {
+  return withWait(reply, type, detail, now)
+}
+
+function withWait({ headers }: Reply, type: ProblemType, detail: string | undefined, now: Date): Problem {
+  const retryAfterSeconds = type === 'upstream-busy' ? retryAfter(headers, now) : undefined
+  return new Problem(type, detail, { ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) })
 }
 
 const problemTypes: Readonly<Record<number, ProblemType>> = {
@@ -127,11 +154,12 @@ function parseJson({ text, headers }: Reply): unknown {
   }
 }
 
-function tryJson(text: string): unknown {
+function readXml(text: string): unknown {
   try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
+    return parseXml(text)
+  } catch (error) {
+    if (!(error instanceof XmlFault)) throw error
+    throw new Problem('upstream-invalid', 'The connected system sent a body that is not valid XML', { cause: error })
   }
 }
 

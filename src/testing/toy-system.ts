@@ -87,6 +87,7 @@ async function answer(
 export const toy = defineConnector({
   id: 'toy',
   title: 'Toy system',
+  subjects: ['registry'],
   config: z.object({ url: z.url(), site: z.string().min(2).optional() }),
   credential: z.object({ token: z.string().min(8), second: z.string().min(8).optional() }),
   authenticate: ({ token }) => ({ authorization: `Bearer ${token.reveal()}` }),

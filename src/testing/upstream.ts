@@ -65,6 +65,10 @@ export function upstream<Config>(
     read: async (path, schema, query) => answer(`GET ${path}${queryText(query)}`, schema),
     send: async (method, path, schema, body, { query, headers } = {}) =>
       answer(`${method} ${path}${queryText(query)}`, schema, body, headers).body,
+    exchange: async ({ method, path, query, body, headers }, schema) => ({
+      status: 200,
+      ...answer(`${method} ${path}${queryText(query)}`, schema, body, headers),
+    }),
   }
   return {
     config: options.config,

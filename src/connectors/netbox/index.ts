@@ -15,6 +15,7 @@ const Url = z
 export const netbox = defineConnector({
   id: 'netbox',
   title: 'NetBox',
+  subjects: ['registry'],
   config: z.strictObject({
     url: Url,
     pageSize: z.int().min(1).max(1000).default(500).describe('Objects read per request (1 to 1000).'),

@@ -347,7 +347,8 @@ test('Both forms of token are sent with their own scheme word', () => {
     ['0123456789abcdef0123456789abcdef01234567', 'Token 0123456789abcdef0123456789abcdef01234567'],
   ] as const
   for (const [token, authorization] of cases) {
-    assert.deepEqual(netbox.authenticate({ token: new Secret(token) }), { authorization })
+    const request = { method: 'GET', target: '/', host: 'x', headers: {}, body: undefined, now: new Date(0) }
+    assert.deepEqual(netbox.authenticate({ token: new Secret(token) }, request, undefined), { authorization })
     assert.equal(netbox.credential.safeParse({ token }).success, true)
   }
 })

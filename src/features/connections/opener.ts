@@ -3,6 +3,8 @@ import { Problem, toProblem } from '../../core/problem.ts'
 import type { HttpCall, HttpClient } from '../../lib/http-client.ts'
 import type { CheckOutcome } from './connection.ts'
 import type { ConnectionsParts } from './parts.ts'
+import { makeSessions } from './sessions.ts'
+import { makeClient, readConfig, signOut } from './signing.ts'
 import type { ConnectionStore, Stored } from './store.ts'
 import { showProblem } from './view.ts'
 
@@ -27,7 +29,8 @@ export function makeOpener(
   find: (idOrName: string) => Promise<Stored>,
 ) {
   const { connectors, now, log } = parts
-  const clients = new Map<string, { revision: number; client: HttpClient }>()
+  const clients = new Map<string, { row: Stored; client: HttpClient }>()
+  const sessions = makeSessions(parts)
 
   function connectorOf(row: Stored): Connector {
     const connector = connectors.find(({ id }) => id === row.connector)
@@ -37,9 +40,9 @@ export function makeOpener(
 
   async function clientFor(row: Stored): Promise<HttpClient> {
     const known = clients.get(row.id)
-    if (known?.revision === row.revision) return known.client
-    const client = build(parts, row, connectorOf(row))
-    clients.set(row.id, { revision: row.revision, client })
+    if (known?.row.revision === row.revision) return known.client
+    const client = makeClient(parts, sessions, row, connectorOf(row))
+    clients.set(row.id, { row, client })
     // Calls that still use the older sockets finish; close waits for them, nobody waits for close.
     known?.client.close().catch((error: unknown) => log.warn({ err: error }, 'Old sockets did not close'))
     return client
@@ -61,7 +64,7 @@ export function makeOpener(
   async function check(idOrName: string, { signal, requestId }: HttpCall = {}): Promise<CheckOutcome> {
     const row = await find(idOrName)
     const connector = connectorOf(row)
-    const client = build(parts, row, connector, { tries: 1 })
+    const client = makeClient(parts, sessions, row, connector, { tries: 1 })
     const ends = signal ?? new AbortController().signal
     try {
       const http = client.forCall({ signal: ends, ...(requestId !== undefined && { requestId }) })
@@ -93,39 +96,15 @@ export function makeOpener(
     async forget(id: string): Promise<void> {
       const known = clients.get(id)
       clients.delete(id)
+      await sessions.take(id)
       await known?.client.close()
     },
+    /** Signs out where a session stands, and closes the sockets. */
     async close(): Promise<void> {
       const all = [...clients.values()]
+      await Promise.all(all.map(({ row, client }) => signOut(sessions, row, connectorOf(row), client)))
       clients.clear()
       await Promise.all(all.map(({ client }) => client.close()))
     },
   }
-}
-
-function build(
-  { httpFor, vault }: ConnectionsParts,
-  row: Stored,
-  connector: Connector,
-  limits: { tries?: number } = {},
-) {
-  const { url } = readConfig(connector, row)
-  return httpFor({
-    url: String(url),
-    ...(row.ca_certificate !== null && { caPem: row.ca_certificate }),
-    ...(connector.explain && { explain: connector.explain }),
-    limits,
-    async headers() {
-      const fields = Object.entries(row.secretIds).map(
-        async ([field, id]) => [field, await vault.use(id, row.id)] as const,
-      )
-      return connector.authenticate(Object.fromEntries(await Promise.all(fields)))
-    },
-  })
-}
-
-function readConfig(connector: Connector, row: Stored): Record<string, unknown> {
-  const result = connector.config.safeParse(JSON.parse(row.config))
-  if (result.success) return result.data as Record<string, unknown>
-  throw new Problem('conflict', 'The settings of this connection do not fit this version; edit the connection')
 }

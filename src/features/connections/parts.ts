@@ -1,17 +1,23 @@
 import type { Connector, Observation } from '../../core/connector.ts'
 import type { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
-import type { HttpClient, HttpLimits } from '../../lib/http-client.ts'
+import type { HttpClient, HttpLimits, HttpOptions } from '../../lib/http-client.ts'
 
 /** What this room needs of the vault. Each credential field is one secret owned by its connection. */
 export type VaultPart = {
   /** A name must be free among the owner's living secrets. */
   readonly put: (secret: { name: string; value: Secret; owner: string; kind: string }) => Promise<{ id: string }>
   readonly addVersion: (id: string, value: Secret) => Promise<unknown>
+  /** All of them in one transaction, or none. */
+  readonly addVersions: (versions: readonly { readonly id: string; readonly value: Secret }[]) => Promise<unknown>
   readonly destroy: (id: string) => Promise<unknown>
   readonly destroyOwner: (owner: string) => Promise<unknown>
   /** The current version, when the secret belongs to `owner`. */
   readonly use: (id: string, owner: string) => Promise<Secret>
+  /** Tells equal values from different ones. */
+  readonly fingerprint: (value: Secret) => string
+  /** Keeps a value that is not stored (a session's token) out of what this process says; the same name replaces it. */
+  readonly hide: (name: string, value: Secret) => void
 }
 
 export type BatchCounts = {
@@ -43,13 +49,11 @@ export type Log = {
 }
 
 /** `makeHttp` with what is the same for every connection filled in. */
-export type HttpFor = (options: {
-  url: string
-  caPem?: string
-  headers: () => Promise<Readonly<Record<string, string>>>
-  explain?: (status: number, body: unknown) => string | undefined
-  limits?: Partial<HttpLimits>
-}) => HttpClient
+export type HttpFor = (
+  options: Pick<HttpOptions, 'url' | 'caPem' | 'sign' | 'explain' | 'clientCertificate'> & {
+    readonly limits?: Partial<HttpLimits>
+  },
+) => HttpClient
 
 export type ConnectionsParts = {
   readonly database: Database

@@ -15,6 +15,13 @@ export function makeKnown() {
       const text = value.reveal()
       if (!notRedacted.has(kind) && !isWord(text)) redactor.add(`${id}/${version}`, text)
     },
+    /** A value that is not stored here, such as a session's token; the same name replaces the last one. */
+    hide: (name: string, value: Secret): void => {
+      redactor.forget(`session/${name}`)
+      const text = value.reveal()
+      // Short ones are no secrets, and blanking them would blank words.
+      if (text.length >= 12 && !isWord(text)) redactor.add(`session/${name}`, text)
+    },
     /** Destroyed values are not searched for any more. */
     forget: (id: string): void => redactor.forget(`${id}/`),
     redact: redactor.redact,

@@ -40,6 +40,7 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     ...makeReading({ store, sealing, known }),
     /** Replaces values that this process has stored or opened by `[secret]`, in all forms of lib/redact-forms.ts. */
     redact: known.redact,
+    hide: known.hide,
     /** Tells equal values from different ones without telling the value: HMAC-SHA-256, hexadecimal. */
     fingerprint: (value: Secret): string => createHmac('sha256', fingerprintKey).update(value.reveal()).digest('hex'),
   }

@@ -16,8 +16,9 @@ type Parts = {
 }
 
 /** What changes the vault. Each change is one transaction. */
-export function makeWriting({ store, keyring, sealing, known, now }: Parts) {
-  return { put, addVersion, destroy, destroyOwner }
+export function makeWriting(parts: Parts) {
+  const { store, keyring, sealing, known, now } = parts
+  return { put, addVersion, addVersions, ...makeDestroying(parts) }
 
   /** Stores a new secret. Its name must be free among its owner's; otherwise the problem `conflict`. */
   async function put(secret: {
@@ -58,6 +59,36 @@ export function makeWriting({ store, keyring, sealing, known, now }: Parts) {
     return { id, version: row.current_version }
   }
 
+  /** The next version of each, all in one transaction or none: for values that are only good together. */
+  async function addVersions(versions: readonly { readonly id: string; readonly value: Secret }[]): Promise<void> {
+    const rows = await store.transaction(async (tx) => {
+      const done: { row: SecretRow; value: Secret }[] = []
+      for (const { id, value } of versions) {
+        const row = await tx.nextVersion(id)
+        if (!row) throw await whyNotLiving(store, id)
+        await addSealed(tx, row, value)
+        done.push({ row, value })
+      }
+      return done
+    })
+    for (const { row, value } of rows) known.learn(row, row.current_version, value)
+  }
+
+  async function addSealed(tx: VaultRows, secret: SecretRow, value: Secret): Promise<void> {
+    const sealed = sealing.seal(await keyring.claim(tx), secret, value)
+    await tx.addVersion({
+      secret_id: secret.id,
+      version: secret.current_version,
+      ...sealed,
+      created_at: now().toISOString(),
+      destroyed_at: null,
+    })
+  }
+}
+
+function makeDestroying({ store, known, now }: Pick<Parts, 'store' | 'known' | 'now'>) {
+  return { destroy, destroyOwner }
+
   /** Destroys all versions: their ciphertext and data keys are overwritten in the rows. The metadata stays as a tombstone. */
   async function destroy(id: string): Promise<void> {
     const at = now().toISOString()
@@ -82,16 +113,5 @@ export function makeWriting({ store, keyring, sealing, known, now }: Parts) {
       return owned
     })
     for (const { id } of rows) known.forget(id)
-  }
-
-  async function addSealed(tx: VaultRows, secret: SecretRow, value: Secret): Promise<void> {
-    const sealed = sealing.seal(await keyring.claim(tx), secret, value)
-    await tx.addVersion({
-      secret_id: secret.id,
-      version: secret.current_version,
-      ...sealed,
-      created_at: now().toISOString(),
-      destroyed_at: null,
-    })
   }
 }

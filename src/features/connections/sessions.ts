@@ -1,0 +1,92 @@
+import type { Connector, Http, Session } from '../../core/connector.ts'
+import type { Secret } from '../../core/secret.ts'
+import type { VaultPart } from './parts.ts'
+
+/** What signing in needs to know of one connection. `keep` stores renewed credential fields before they are used. */
+export type SigningIn = {
+  readonly id: string
+  readonly connector: Connector
+  readonly config: Record<string, unknown>
+  readonly credential: Readonly<Record<string, Secret>>
+  /** Not signed in. */
+  readonly http: Http
+  readonly keep: (credential: Readonly<Record<string, Secret>>) => Promise<void>
+}
+
+type Held = { readonly key: string; readonly opening: Promise<Session>; over: boolean }
+
+/** A session this close to its end is renewed first, so that it does not end under a request. */
+const marginMs = 30_000
+
+export type Sessions = ReturnType<typeof makeSessions>
+
+/**
+ * The sessions of this process: at most one per connection, one sign-in at a time, and none that was opened with an older
+ * credential.
+ */
+export function makeSessions({
+  vault,
+  now,
+}: {
+  readonly vault: Pick<VaultPart, 'fingerprint' | 'hide'>
+  readonly now: () => Date
+}) {
+  const held = new Map<string, Held>()
+
+  function keyOf({ connector, config, credential }: Pick<SigningIn, 'connector' | 'config' | 'credential'>): string {
+    const fields = Object.entries(credential).map(([field, value]) => [field, vault.fingerprint(value)])
+    return JSON.stringify([connector.id, config['url'], fields.sort()])
+  }
+
+  async function open(signing: SigningIn, previous: Session | undefined): Promise<Session> {
+    const { id, connector, config, credential, http, keep } = signing
+    const session = await connector.signIn?.({ config, credential, http, now, previous })
+    if (!session) throw new Error(`${connector.id} does not sign in`)
+    for (const [name, value] of Object.entries(session.values)) vault.hide(`${id}/${name}`, value)
+    if (session.credential) {
+      await keep(session.credential)
+      const entry = held.get(id)
+      // The session belongs to the renewed credential from here on.
+      if (entry)
+        held.set(id, { ...entry, key: keyOf({ ...signing, credential: { ...credential, ...session.credential } }) })
+    }
+    return session
+  }
+
+  async function previousOf(entry: Held | undefined, key: string): Promise<Session | undefined> {
+    return entry?.key === key ? entry.opening.catch(() => undefined) : undefined
+  }
+
+  return {
+    /** The session for this credential; signs in when there is none, when it is over, or shortly before it ends. */
+    async get(signing: SigningIn): Promise<{ session: Session; over: () => void }> {
+      const key = keyOf(signing)
+      let entry = held.get(signing.id)
+      if (!entry || entry.key !== key || entry.over) {
+        const last = entry
+        entry = { key, over: false, opening: previousOf(last, key).then((previous) => open(signing, previous)) }
+        held.set(signing.id, entry)
+        // A failed sign-in is not kept: the next request tries again.
+        entry.opening.catch(() => held.delete(signing.id))
+      }
+      const mine = entry
+      const session = await mine.opening
+      const current = () => held.get(signing.id)
+      const end = () => {
+        const now = current()
+        if (now?.opening === mine.opening) now.over = true
+      }
+      if (session.expiresAt && session.expiresAt.getTime() - now().getTime() < marginMs && !current()?.over) end()
+      return { session, over: end }
+    },
+
+    isOpen: (id: string): boolean => held.get(id)?.over === false,
+
+    /** The session that stands, if one does, and forgets it. */
+    async take(id: string): Promise<Session | undefined> {
+      const entry = held.get(id)
+      held.delete(id)
+      return entry?.over === false ? entry.opening.catch(() => undefined) : undefined
+    },
+  }
+}

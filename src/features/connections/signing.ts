@@ -1,0 +1,83 @@
+import type { Connector, Outgoing } from '../../core/connector.ts'
+import { Problem } from '../../core/problem.ts'
+import type { Secret } from '../../core/secret.ts'
+import type { HttpClient, Signed } from '../../lib/http-client.ts'
+import type { ConnectionsParts } from './parts.ts'
+import type { Sessions } from './sessions.ts'
+import type { Stored } from './store.ts'
+
+/** HTTP for one connection, signed with what the vault holds at the moment of each request. */
+export function makeClient(
+  parts: ConnectionsParts,
+  sessions: Sessions,
+  row: Stored,
+  connector: Connector,
+  limits: { tries?: number } = {},
+): HttpClient {
+  const config = readConfig(connector, row)
+  const { clientCertificate } = connector
+  const credentialOf = () => readCredential(parts, row)
+
+  async function sign(request: Outgoing): Promise<Signed> {
+    const credential = await credentialOf()
+    const http = client.forCall({ unsigned: true })
+    const keep = (fields: Readonly<Record<string, Secret>>) => keepFields(parts, row, fields)
+    const held = connector.signIn && (await sessions.get({ id: row.id, connector, config, credential, http, keep }))
+    const body = connector.signBody?.(credential, request, held?.session)
+    const whole = body === undefined ? request : { ...request, body }
+    return {
+      headers: connector.authenticate(credential, whole, held?.session),
+      ...(body !== undefined && { body }),
+      ...(held && { over: held.over }),
+    }
+  }
+
+  const client = parts.httpFor({
+    url: String(config['url']),
+    ...(row.ca_certificate !== null && { caPem: row.ca_certificate }),
+    ...(connector.explain && { explain: connector.explain }),
+    ...(clientCertificate && { clientCertificate: async () => clientCertificate(await credentialOf()) }),
+    limits,
+    sign,
+  })
+  return client
+}
+
+/** The current values, from the vault. */
+async function readCredential({ vault }: ConnectionsParts, row: Stored): Promise<Record<string, Secret>> {
+  const fields = Object.entries(row.secretIds).map(async ([field, id]) => [field, await vault.use(id, row.id)] as const)
+  return Object.fromEntries(await Promise.all(fields))
+}
+
+/** What a sign-in renewed, as the next versions of the fields it came from. */
+async function keepFields(
+  { vault }: ConnectionsParts,
+  { secretIds }: Stored,
+  fields: Readonly<Record<string, Secret>>,
+): Promise<void> {
+  const versions = Object.entries(fields).map(([field, value]) => {
+    const id = secretIds[field]
+    if (id === undefined) throw new Error('A sign-in renewed a field that the credential does not have')
+    return { id, value }
+  })
+  await vault.addVersions(versions)
+}
+
+/** The settings, as this version of the connector reads them. */
+export function readConfig(connector: Connector, row: Stored): Record<string, unknown> {
+  const result = connector.config.safeParse(JSON.parse(row.config))
+  if (result.success) return result.data as Record<string, unknown>
+  throw new Problem('conflict', 'The settings of this connection do not fit this version; edit the connection')
+}
+
+/** Ends a session that stands, so that none is left behind; one that cannot be ended ends by itself. */
+export async function signOut(
+  sessions: Sessions,
+  row: Stored,
+  connector: Connector,
+  client: HttpClient,
+): Promise<void> {
+  if (!connector.signOut || !sessions.isOpen(row.id)) return
+  const http = client.forCall({ signal: AbortSignal.timeout(2000) })
+  await connector.signOut({ config: readConfig(connector, row), http }).catch(() => {})
+}
