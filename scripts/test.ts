@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { startPostgres } from '../src/testing/postgres.ts'
 
 /**
@@ -21,6 +22,8 @@ const runner = spawn(
   [
     '--test',
     '--test-timeout=300000',
+    // The default is one less than there are cores, which on two cores leaves one idle.
+    `--test-concurrency=${Math.max(2, availableParallelism())}`,
     ...(args.some((arg) => arg.startsWith('--test-reporter')) ? [] : [`--test-reporter=${fast ? 'dot' : 'spec'}`]),
     ...args.filter((a) => a.startsWith('--test')),
     ...files,

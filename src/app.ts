@@ -108,6 +108,7 @@ export async function makeApp(parts: Parts) {
     ...connectors.flatMap((connector) => connector.actions),
   ]
   await policy.load(actions)
+  await connections.refreshWritable()
   const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
   const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
   const http = makeHttpDoor({
@@ -145,7 +146,7 @@ type Rooms = {
 }
 
 function openGate({ actions, policy, approvals, limiter, connections, redact, record, log }: Rooms) {
-  const gate = { catalog: makeCatalog(actions), limit: limiter.take, decide: policy.decide }
+  const gate = { catalog: makeCatalog(actions), limit: limiter.take, decide: policy.decide, ...connections.gate }
   const invoke = makeInvoke({
     ...gate,
     resolve: (resource) => resolveResource(connections, resource),

@@ -1,4 +1,4 @@
-import type { Action, Principal } from '../core/action.ts'
+import type { Action, Principal, Resource } from '../core/action.ts'
 import type { Decision } from '../features/policy/decide.ts'
 import type { GateParts } from './invoke.ts'
 
@@ -24,7 +24,7 @@ export function makeCatalog(actions: readonly Action[]): Catalog {
  * The actions that a principal may call on everything or on something it has a role for; `ask` counts, because it may call
  * and be asked about. The same decision as the call itself, so a list never shows what a call would refuse everywhere.
  */
-export function makeVisible({ catalog, decide }: Pick<GateParts, 'catalog' | 'decide'>) {
+export function makeVisible({ catalog, decide, isOffered }: Pick<GateParts, 'catalog' | 'decide'> & Offered) {
   const all = [...catalog.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
   return function visible(principal: Principal): readonly Action[] {
     // Without a role there is still what everybody may do.
@@ -34,9 +34,14 @@ export function makeVisible({ catalog, decide }: Pick<GateParts, 'catalog' | 'de
       const { effect }: Decision = decide({ principal, action, resource, approved: false, door: 'mcp' })
       return effect !== 'forbid'
     }
-    return all.filter((action) => resources.some((resource) => permits(action, resource)))
+    return all.filter((action) =>
+      resources.some((resource) => isOffered(action, resource) && permits(action, resource)),
+    )
   }
 }
+
+/** False for an action that changes a connected system when no connection (or not this one) takes changes. */
+type Offered = { readonly isOffered: (action: Action, resource: Resource) => boolean }
 
 function resourceOf(scope: string): { type: string; id: string } {
   const [type = '*', id = '*'] = scope.split('/')

@@ -49,6 +49,8 @@ export type GateParts = {
     approved: boolean
     door: Door
   }) => Decision
+  /** Why the connection takes no changes, whoever asks; undefined when it does. Asked for writing actions on a connection only. */
+  readonly whyClosed: (action: Action, resource: Resource) => Promise<string | undefined>
   readonly hashInput: (action: string, input: unknown) => string
   readonly approvals: {
     readonly find: (exact: Exact, id?: string) => Promise<string | undefined>
@@ -67,7 +69,7 @@ export type Invoke = (call: Call, name: string, rawInput: unknown) => Promise<An
 
 /** The one way to make anything happen. Every door ends here; the steps run in the order they are written. */
 export function makeInvoke(parts: GateParts): Invoke {
-  const { catalog, resolve, limit, decide, hashInput, approvals, redact, record } = parts
+  const { catalog, resolve, limit, hashInput, approvals, redact, record } = parts
 
   return async function invoke(call, name, rawInput) {
     // An unknown name is the caller's free text, so it stays out of the leaf until an action is found.
@@ -85,7 +87,8 @@ export function makeInvoke(parts: GateParts): Invoke {
       const state = limit(call.principal, action.name) // 4
       call.onLimit?.(state)
       const question = { principal: call.principal, action, resource, door: call.door }
-      let decision = decide({ ...question, approved: false }) // 5
+      const decide = await deciderFor(parts, handler, question)
+      let decision = decide(false) // 5
       known = { ...known, decision }
       if (decision.effect === 'forbid') throw new Problem('denied', `${action.name}: ${decision.reason}`)
       if (decision.effect === 'ask') {
@@ -104,7 +107,7 @@ export function makeInvoke(parts: GateParts): Invoke {
           await recordOrStop(record, event(call, 'action.asked', { ...known, approval: pending }))
           return { pending }
         }
-        decision = decide({ ...question, approved: true })
+        decision = decide(true)
         known = { ...known, decision, approval }
         if (decision.effect !== 'permit') throw new Problem('denied', `${action.name}: ${decision.reason}`)
         if (!(await approvals.redeem(approval, exact)))
@@ -128,6 +131,20 @@ export function makeInvoke(parts: GateParts): Invoke {
         )
       throw problem
     }
+  }
+}
+
+type Asked = { principal: Principal; action: Action; resource: Resource; door: Door }
+
+/** Policy decides, unless the connection itself takes no changes: that no rule and no approval opens. */
+async function deciderFor({ decide, whyClosed }: GateParts, handler: ReturnType<typeof handlerOf>, question: Asked) {
+  const { action, resource } = question
+  const changes = action.access === 'write' || action.access === 'destroy'
+  const closed = changes && handler.connectionOf ? await whyClosed(action, resource) : undefined
+  return (approved: boolean): Decision => {
+    const decision = decide({ ...question, approved })
+    if (closed === undefined || decision.effect === 'forbid') return decision
+    return { effect: 'forbid', reason: closed, policies: [], version: decision.version }
   }
 }
 

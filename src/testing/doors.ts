@@ -164,6 +164,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
   const gate: GateParts = {
     catalog: makeCatalog(all),
     resolve: async (resource) => resource,
+    whyClosed: async () => undefined,
     limit: ({ id }) => {
       const count = (used.get(id) ?? 0) + 1
       used.set(id, count)
@@ -196,7 +197,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
   const mcp = makeMcpDoor({
     actions: all,
     invoke,
-    visible: makeVisible(gate),
+    visible: makeVisible({ ...gate, isOffered: () => true }),
     limit: gate.limit,
     version: '0.0.0',
     log,

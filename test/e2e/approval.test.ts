@@ -103,6 +103,34 @@ test('an agent that writes waits for another person; the approved call runs once
   assert.ok(codes.includes('operator agent: action.failed denied'), 'its attempt to approve')
 })
 
+test('a connection is read-only until it is opened: its writing tools are absent, and refuse whoever calls them', async (t) => {
+  const { atlas, connection, tokenOf, journals } = await lab(t)
+  const token = await tokenOf('operator')
+  const operator = await mcpClient(t, atlas, { token })
+  // A client may keep a list for a moment, so each look is a new client's.
+  const names = async () => (await (await mcpClient(t, atlas, { token })).listTools()).tools.map(({ name }) => name)
+  const body = { kind: 'device', id: '1', comment: 'no' }
+  const add = () =>
+    atlas.ask<{ type: string; detail: string }>('POST', `/api/v1/connections/${connection}/netbox/journal`, { body })
+  assert.ok((await names()).includes('netbox.journal.add'))
+
+  await atlas.api('PATCH', '/connections/lab', { allowWrites: false })
+
+  assert.ok(!(await names()).includes('netbox.journal.add'))
+  assert.ok((await names()).includes('netbox.devices.find'))
+  await assert.rejects(
+    operator.callTool({ name: 'netbox.journal.add', arguments: journal('1', 'no') }),
+    /no such tool/i,
+  )
+  const refused = await add()
+  assert.deepEqual([refused.status, refused.body.type], [403, '/docs/problems#denied'], JSON.stringify(refused.body))
+  assert.match(refused.body.detail, /read-only/)
+  assert.equal(journals(), 0)
+  const opened = await atlas.cli(['connections', 'edit', 'lab', '--allow-writes'])
+  assert.equal(opened.code, 0, opened.stderr)
+  assert.ok((await names()).includes('netbox.journal.add'))
+})
+
 test('a denied call stays undone, and a user who asked cannot approve the own call', async (t) => {
   const { atlas, tokenOf, signIn, journals } = await lab(t)
   const agent = await mcpClient(t, atlas, { token: await tokenOf('operator') })

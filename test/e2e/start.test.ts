@@ -119,7 +119,8 @@ test('another root key, or none beside a database, is an unknown key, and no byt
   const folder = newFolder(t)
   const key = rootKey()
   const first = await startAtlas(t, { folder, env: { ATLAS_SECRET_KEY: key } })
-  assert.equal((await first.stop()).code, 0)
+  const stopped = await first.stop()
+  assert.deepEqual([stopped.code, stopped.signal], [0, null], stopped.stdout + stopped.stderr)
   const bytes = digests(first.dataDir)
 
   const wrong = await refused(folder, { ATLAS_SECRET_KEY: rootKey() })

@@ -41,7 +41,7 @@ export type AuditEvent = {
   readonly principal?: { readonly id?: string; readonly kind?: string; readonly name?: string }
 }
 
-/** Adds a connection that syncs only when it is told to. */
+/** Adds a connection that syncs only when it is told to, and takes changes. */
 export async function connect(atlas: Atlas, netbox: Netbox, name: string, config: object = {}): Promise<string> {
   const { id } = await atlas.api<Connection>('POST', '/connections', {
     connector: 'netbox',
@@ -50,6 +50,7 @@ export async function connect(atlas: Atlas, netbox: Netbox, name: string, config
     credential: { token: netbox.tokens.v2 },
     caCertificate: netbox.caPem,
     schedule: null,
+    allowWrites: true,
   })
   return id
 }

@@ -41,6 +41,10 @@ const CaCertificate = z
   .max(65_536)
   .describe("Certificates (PEM) that this connection trusts instead of the public authorities', for an own CA.")
 
+const AllowWrites = z
+  .boolean()
+  .describe('Whether actions may change the system. Default no: then its writing tools are absent.')
+
 const ConnectionView = z.object({
   id: z.string(),
   connector: z.string().describe('The kind of system.'),
@@ -49,6 +53,7 @@ const ConnectionView = z.object({
   credential: z.array(z.string()).describe('Names of the credential fields that are set; never their values.'),
   hasCaCertificate: z.boolean(),
   schedule: z.string().nullable(),
+  allowWrites: z.boolean().describe('Whether actions may change the system.'),
   state: z.enum(connectionStates),
   problem: ShownProblem.nullable().describe('Why it is failing.'),
   lastCheck: z
@@ -138,6 +143,7 @@ function addConnection(connections: Connections) {
         .describe('Credential fields as the connector describes them.'),
       schedule: Schedule.optional(),
       caCertificate: CaCertificate.optional(),
+      allowWrites: AllowWrites.optional(),
     }),
     output: ConnectionView,
     resource: all,
@@ -177,6 +183,7 @@ function editConnection(connections: Connections) {
         .describe('New values of credential fields.'),
       schedule: Schedule.optional(),
       caCertificate: CaCertificate.nullable().optional(),
+      allowWrites: AllowWrites.optional(),
     }),
     output: ConnectionView,
     resource: one,

@@ -25,6 +25,8 @@ export type ConnectionView = {
   readonly credential: readonly string[]
   readonly hasCaCertificate: boolean
   readonly schedule: string | null
+  /** Whether actions may change the system. */
+  readonly allowWrites: boolean
   readonly state: (typeof connectionStates)[number]
   readonly problem: ShownProblem | null
   readonly lastCheck: CheckOutcome | null

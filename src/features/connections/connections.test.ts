@@ -130,6 +130,7 @@ testOnEach(
       credential: ['token'],
       hasCaCertificate: true,
       schedule: '*/15 * * * *',
+      allowWrites: false,
       state: 'new',
       problem: null,
       lastCheck: null,

@@ -4,12 +4,13 @@ import { Problem } from '../../core/problem.ts'
 import type { HttpCall } from '../../lib/http-client.ts'
 import type { ConnectionView } from './connection.ts'
 import { makeCredentials } from './credential.ts'
-import { makeEditing } from './editing.ts'
+import { type ConnectionEdit, makeEditing, type NewConnection } from './editing.ts'
 import { makeOpener } from './opener.ts'
 import type { ConnectionsParts } from './parts.ts'
 import { makeConnectionStore, type Stored } from './store.ts'
 import { makeSyncs } from './syncs.ts'
 import { viewConnection } from './view.ts'
+import { makeWriteSwitch } from './write-switch.ts'
 
 /** Configured instances of systems: their settings, their credentials in the vault, their checks and their syncs. */
 export function makeConnections(parts: ConnectionsParts) {
@@ -23,8 +24,19 @@ export function makeConnections(parts: ConnectionsParts) {
   const opener = makeOpener(parts, store, find)
   const syncs = makeSyncs(parts, find, opener.open)
 
+  const writing = makeWriteSwitch(parts, store)
+  const editing = makeEditing(parts, { store, credentials, opener, syncs, find })
+  /** What is listed right after a change must fit it. */
+  const relisted = async <T>(done: Promise<T>): Promise<T> => {
+    const result = await done
+    await writing.refreshWritable()
+    return result
+  }
+
   return {
-    ...makeEditing(parts, { store, credentials, opener, syncs, find }),
+    add: (input: NewConnection) => relisted(editing.add(input)),
+    edit: (idOrName: string, change: ConnectionEdit) => relisted(editing.edit(idOrName, change)),
+    remove: (idOrName: string) => relisted(editing.remove(idOrName)),
     syncs,
     /** The zod type of one credential value in an action's input. */
     credentialValue: credentials.value,
@@ -34,6 +46,7 @@ export function makeConnections(parts: ConnectionsParts) {
     list: async (): Promise<ConnectionView[]> => (await store.list()).map(viewConnection),
     get: async (idOrName: string): Promise<ConnectionView> => viewConnection(await find(idOrName)),
     check: opener.check,
+    ...writing,
     /** For the gate: the settings, and HTTP that is signed in and ends with the call. */
     async open(idOrName: string, call?: HttpCall): Promise<OpenConnection> {
       const { id, config, http } = await opener.open(await find(idOrName), call)

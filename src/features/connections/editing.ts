@@ -18,6 +18,8 @@ export type NewConnection = {
   readonly credential: Credential
   readonly schedule?: string | null | undefined
   readonly caCertificate?: string | undefined
+  /** Whether actions may change the system; default no. */
+  readonly allowWrites?: boolean | undefined
 }
 
 export type ConnectionEdit = {
@@ -28,6 +30,7 @@ export type ConnectionEdit = {
   readonly credential?: Credential | undefined
   readonly schedule?: string | null | undefined
   readonly caCertificate?: string | null | undefined
+  readonly allowWrites?: boolean | undefined
 }
 
 type Room = {
@@ -151,7 +154,10 @@ function split(credential: Credential, isNew: (field: string) => boolean): [Cred
   return [Object.fromEntries(fields.filter(([field]) => isNew(field))), fields.filter(([field]) => !isNew(field))]
 }
 
-function newRow({ connector, name, config, schedule, caCertificate }: NewConnection, at: string): ConnectionRow {
+function newRow(
+  { connector, name, config, schedule, caCertificate, allowWrites }: NewConnection,
+  at: string,
+): ConnectionRow {
   return {
     id: newId('con'),
     connector,
@@ -161,6 +167,7 @@ function newRow({ connector, name, config, schedule, caCertificate }: NewConnect
     secrets: '{}',
     ca_certificate: caCertificate ?? null,
     schedule: schedule === undefined ? defaultSchedule : schedule,
+    allow_writes: allowWrites ? 1 : 0,
     revision: 1,
     last_check: null,
     sync_problem: null,
@@ -174,7 +181,7 @@ function newRow({ connector, name, config, schedule, caCertificate }: NewConnect
 }
 
 function editColumns(
-  { name, config, schedule, caCertificate }: ConnectionEdit,
+  { name, config, schedule, caCertificate, allowWrites }: ConnectionEdit,
   merged: object,
 ): Partial<ConnectionRow> {
   return {
@@ -182,6 +189,7 @@ function editColumns(
     ...(config !== undefined && { config: JSON.stringify(merged) }),
     ...(schedule !== undefined && { schedule }),
     ...(caCertificate !== undefined && { ca_certificate: caCertificate }),
+    ...(allowWrites !== undefined && { allow_writes: allowWrites ? 1 : 0 }),
   }
 }
 

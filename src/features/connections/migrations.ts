@@ -51,7 +51,11 @@ const tables = [
   `create unique index sync_run_active on sync_run (connection_id) where state in ('queued', 'running')`,
 ]
 
+// Nothing that an agent does reaches a connected system's data until somebody has said so for this connection.
+const allowWrites = ['alter table connection add column allow_writes integer not null default 0']
+
 /** 700+. The same plain SQL fits both databases. */
 export const connectionsMigrations: readonly Migration[] = [
   { id: 700, name: 'connections and sync runs', sqlite: tables, postgres: tables },
+  { id: 701, name: 'connections that take changes', sqlite: allowWrites, postgres: allowWrites },
 ]

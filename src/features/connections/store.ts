@@ -10,6 +10,8 @@ export type ConnectionRow = {
   secrets: string
   ca_certificate: string | null
   schedule: string | null
+  /** 1: actions may change the system. */
+  allow_writes: number
   /** Moves with every edit; whatever was built from an older one is not used again. */
   revision: number
   last_check: string | null

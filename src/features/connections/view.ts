@@ -18,6 +18,7 @@ export function viewConnection(row: Stored): ConnectionView {
     credential: Object.keys(row.secretIds).sort(),
     hasCaCertificate: row.ca_certificate !== null,
     schedule: row.schedule,
+    allowWrites: row.allow_writes === 1,
     state: stateOf(row, problem, lastCheck),
     problem,
     lastCheck,

@@ -185,6 +185,7 @@ type EditOptions = {
   credentialFile?: string[]
   caFile?: string
   schedule?: string
+  allowWrites?: boolean
 }
 
 function editable(command: Command): Command {
@@ -198,6 +199,8 @@ function editable(command: Command): Command {
     )
     .option('--ca-file <path>', 'trust this certificate authority (PEM) for the system')
     .option('--schedule <cron>', 'when to sync, as a cron text; `never` for by hand only')
+    .option('--allow-writes', 'let actions change the system (default: read-only)')
+    .option('--no-allow-writes', 'read-only again')
 }
 
 async function changes(options: EditOptions, asked: readonly string[]): Promise<Json> {
@@ -213,6 +216,7 @@ async function changes(options: EditOptions, asked: readonly string[]): Promise<
     ...(Object.keys(config).length > 0 && { config }),
     ...(Object.keys(credential).length > 0 && { credential }),
     ...(options.caFile !== undefined && { caCertificate: readFileSync(options.caFile, 'utf8') }),
+    ...(options.allowWrites !== undefined && { allowWrites: options.allowWrites }),
     ...(options.schedule !== undefined && { schedule: options.schedule === 'never' ? null : options.schedule }),
   }
 }
