@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -34,6 +35,11 @@ async function unpack(folder: string): Promise<{ executablePath: string; librari
   process.env['TMPDIR'] = folder
   try {
     const executablePath = await packed.executablePath()
+    // The package's own configuration looks for its font in fixed folders outside this one, and without any font Chromium ends.
+    writeFileSync(
+      join(folder, 'fonts', 'fonts.conf'),
+      `<fontconfig><dir>${join(folder, 'fonts')}</dir><cachedir>${join(folder, 'fonts-cache')}</cachedir></fontconfig>`,
+    )
     const fault = await loadFault(executablePath, env(folder))
     if (fault === undefined) return { executablePath }
     // A bare machine lacks nss and its like; the package has them beside the browser.
