@@ -1,4 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync } from 'node:fs'
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
 import { ConfigError, readConfig } from './config.ts'
 import { CliError } from './doors/cli/client.ts'
 import { type Local, runCli } from './doors/cli/program.ts'
@@ -18,6 +20,7 @@ const local: Local = {
   version,
   async serve() {
     const read = config()
+    keepCompiled(read.ATLAS_DATA_DIR)
     return (await rooms()).serve(read, version)
   },
   async init() {
@@ -49,6 +52,15 @@ const local: Local = {
       output: process.stdout,
       note: (text) => process.stderr.write(`${text}\n`),
     }),
+}
+
+/**
+ * Keeps the compiled program beside the data from the second start on: half of the start is compiling. Only in a directory that
+ * nobody else can enter, because what lies there is run.
+ */
+function keepCompiled(dataDirectory: string): void {
+  const found = lstatSync(dataDirectory, { throwIfNoEntry: false })
+  if (found?.isDirectory() && (found.mode & 0o077) === 0) enableCompileCache(join(dataDirectory, 'compiled'))
 }
 
 try {
