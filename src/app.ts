@@ -17,7 +17,7 @@ import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
 import { identityActions } from './features/identity/actions.ts'
-import { type AuthFailure, type Identity, makeIdentity } from './features/identity/identity.ts'
+import { type Identity, makeIdentity } from './features/identity/identity.ts'
 import { identityMigrations } from './features/identity/migrations.ts'
 import { inventoryActions } from './features/inventory/actions.ts'
 import { makeInventory } from './features/inventory/inventory.ts'
@@ -39,6 +39,7 @@ import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
+import { makeFailureRecord, makeReceiver } from './strangers.ts'
 
 export const migrations = [
   ...auditMigrations,
@@ -122,6 +123,7 @@ export async function makeApp(parts: Parts) {
     login: identity.login,
     setup: identity.completeSetup,
     audit: { checkpoint: audit.checkpoint, tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
+    receive: makeReceiver(connections, record, now),
     health: { ready: () => readiness(database) },
     rateLimitHeaders,
     mcp: mcp.fetch,
@@ -238,29 +240,4 @@ async function resolveResource(connections: ReturnType<typeof makeConnections>, 
   if (resource.type === 'connection') return { type: 'connection', id: await connections.resolve(resource.id) }
   if (resource.type === 'sync') return { type: 'connection', id: await connections.syncs.connectionOf(resource.id) }
   return resource
-}
-
-/**
- * Records refused tokens, at most 30 a minute from one network: whoever has no token must not be able to fill a log that
- * is never cut. What was left out is counted in the next entry.
- */
-function makeFailureRecord(record: (event: AuditEvent) => Promise<unknown>, now: () => Date) {
-  const limiter = makeLimiter({ rpm: 30, now })
-  let suppressed = 0
-  return async ({ reason, tokenId, remoteAddress }: AuthFailure): Promise<void> => {
-    try {
-      limiter.takeNetwork(remoteAddress)
-    } catch {
-      suppressed++
-      return
-    }
-    const detail = { reason, remoteAddress, ...(suppressed > 0 && { suppressed }) }
-    suppressed = 0
-    await record({
-      code: 'auth.failed',
-      outcome: 'unauthenticated',
-      ...(tokenId !== undefined && { resource: { type: 'token', id: tokenId } }),
-      detail,
-    })
-  }
 }

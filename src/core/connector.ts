@@ -227,15 +227,15 @@ export type Connector<
    * Opens a session (login, token renewal) with HTTP that is not signed in. One at a time per connection; `previous` is the
    * session that ended, if one did.
    */
-  readonly signIn?: (context: {
+  signIn?(context: {
     readonly config: z.output<C>
     readonly credential: CredentialOf<K>
     readonly http: Http
     readonly now: () => Date
     readonly previous: Session | undefined
-  }) => Promise<Session>
+  }): Promise<Session>
   /** Ends a session at the system, so that none is left behind. Best effort. */
-  readonly signOut?: (context: { readonly config: z.output<C>; readonly http: Http }) => Promise<void>
+  signOut?(context: { readonly config: z.output<C>; readonly http: Http }): Promise<void>
   /** A TLS client certificate and its key, both PEM. */
   readonly clientCertificate?: (
     credential: CredentialOf<K>,

@@ -156,6 +156,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
   const aborted: string[] = []
   const events: Record<string, unknown>[] = []
   const logged: Record<string, unknown>[] = []
+  const deliveries: string[] = []
   const approved = new Set<string>()
   const used = new Map<string, number>()
   const all = actions ?? doorActions(seen, aborted)
@@ -210,6 +211,10 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
     unauthenticatedLimit: () => {},
     login: async ({ username }) => ({ token: `for ${username}`, expiresAt: '2026-01-01T00:00:00.000Z' }),
     setup: async ({ username }) => ({ token: `for ${username}`, expiresAt: '2026-01-01T00:00:00.000Z' }),
+    receive: async (connection, { body }) => {
+      if (connection !== 'con_1') throw new Problem('denied', 'The signature of this delivery is missing or wrong')
+      deliveries.push(Buffer.from(body).toString())
+    },
     audit: {
       checkpoint: async () => 'atlas\n1\nAAAA\n',
       tile: async (path) => (path === '0/000.p/1' ? Buffer.alloc(32, 1) : undefined),
@@ -230,7 +235,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
   const approveAll = () => {
     for (const inputHash of pending.splice(0)) approved.add(inputHash)
   }
-  return { ...door, mcp, actions: all, seen, aborted, events, logged, approveAll }
+  return { ...door, mcp, actions: all, seen, aborted, events, logged, deliveries, approveAll }
 }
 
 function principalOf(bearer: string): Principal {

@@ -40,7 +40,8 @@ function checkContentType(raw: IncomingMessage): void {
     throw new Problem('unsupported-media-type', 'Send the body without a content encoding')
 }
 
-async function readAll(raw: IncomingMessage): Promise<Buffer> {
+/** The bytes as they came, at most 1 MiB. */
+export async function readAll(raw: IncomingMessage): Promise<Buffer> {
   if (Number(raw.headers['content-length'] ?? 0) > bodyLimit) throw tooLarge()
   const chunks: Buffer[] = []
   let size = 0

@@ -14,6 +14,7 @@ import { problemsRoute } from './problems-page.ts'
 import { restRoutes } from './rest.ts'
 import { mount, type Route } from './route.ts'
 import { signInRoutes } from './sign-in.ts'
+import { webhookRoutes } from './webhooks.ts'
 
 export type ListedRoute = { readonly method: HttpRoute['method']; readonly path: string; readonly public: boolean }
 
@@ -24,6 +25,7 @@ export const publicPaths: readonly string[] = [
   '/health',
   '/api/v1/openapi.json',
   '/api/v1/setup',
+  '/hooks/:connection',
   '/api/v1/login',
   '/setup',
   '/docs/problems',
@@ -41,6 +43,7 @@ export function makeHttpDoor(parts: HttpDoorParts): { app: FastifyInstance; rout
     problemsRoute(),
     openapiRoute(parts),
     ...auditFileRoutes(parts),
+    ...webhookRoutes(parts),
     ...(mcp ? [mcpRoute(mcp, config)] : []),
     ...restRoutes(parts),
   ]

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Action, Principal, Resource } from '../../core/action.ts'
 import type { Secret } from '../../core/secret.ts'
 import type { Answer, Call } from '../../gate/invoke.ts'
@@ -37,6 +38,12 @@ export type HttpDoorParts = {
     input: { setupToken: Secret; username: string; password: Secret },
     remoteAddress: string,
   ) => Promise<SignedIn>
+  /** Takes a delivery of a connected system. Throws `denied` when its signature is missing or wrong. */
+  readonly receive?: (
+    connection: string,
+    delivery: { headers: IncomingHttpHeaders; body: Uint8Array },
+    remoteAddress: string,
+  ) => Promise<void>
   readonly audit: {
     readonly checkpoint: () => Promise<string>
     /** `path` as in C2SP tlog-tiles without the leading `tile/`: `0/000`, `entries/x001/234.p/5`. */

@@ -4,6 +4,7 @@ import { connectionStates } from './connection.ts'
 import type { Connections } from './connections.ts'
 import { Connection, ShownProblem } from './fields.ts'
 import { syncActions } from './sync-actions.ts'
+import { webhookActions } from './webhook-actions.ts'
 
 type Parts = { readonly connections: Connections }
 
@@ -18,6 +19,7 @@ export function connectionActions({ connections }: Parts): readonly Action[] {
     removeConnection(connections),
     checkConnection(connections),
     ...syncActions(connections),
+    ...webhookActions(connections),
   ]
 }
 

@@ -10,6 +10,7 @@ import type { ConnectionsParts } from './parts.ts'
 import { makeConnectionStore, type Stored } from './store.ts'
 import { makeSyncs } from './syncs.ts'
 import { viewConnection } from './view.ts'
+import { makeWebhooks } from './webhooks.ts'
 import { makeWriteSwitch } from './write-switch.ts'
 
 /** Configured instances of systems: their settings, their credentials in the vault, their checks and their syncs. */
@@ -33,7 +34,10 @@ export function makeConnections(parts: ConnectionsParts) {
     return result
   }
 
+  const webhooks = makeWebhooks({ ...parts, find, connectorOf: opener.connectorOf, wanted: syncs.wake })
+
   return {
+    webhooks,
     add: (input: NewConnection) => relisted(editing.add(input)),
     edit: (idOrName: string, change: ConnectionEdit) => relisted(editing.edit(idOrName, change)),
     remove: (idOrName: string) => relisted(editing.remove(idOrName)),

@@ -175,6 +175,8 @@ function newRow(
     last_full_at: null,
     last_synced_at: null,
     last_queued_at: null,
+    webhook_secrets: '[]',
+    wanted_at: null,
     created_at: at,
     updated_at: at,
   }

@@ -54,8 +54,21 @@ const tables = [
 // Nothing that an agent does reaches a connected system's data until somebody has said so for this connection.
 const allowWrites = ['alter table connection add column allow_writes integer not null default 0']
 
+const webhooks = [
+  `alter table connection add column webhook_secrets text not null default '[]'`,
+  'alter table connection add column wanted_at text',
+  `create table webhook_delivery (
+    connection_id text not null references connection (id) on delete cascade,
+    delivery text not null,
+    received_at text not null,
+    primary key (connection_id, delivery)
+  )`,
+  'create index webhook_delivery_received on webhook_delivery (received_at)',
+]
+
 /** 700+. The same plain SQL fits both databases. */
 export const connectionsMigrations: readonly Migration[] = [
   { id: 700, name: 'connections and sync runs', sqlite: tables, postgres: tables },
   { id: 701, name: 'connections that take changes', sqlite: allowWrites, postgres: allowWrites },
+  { id: 702, name: 'deliveries of connected systems', sqlite: webhooks, postgres: webhooks },
 ]

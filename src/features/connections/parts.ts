@@ -1,4 +1,4 @@
-import type { Connector, Observation } from '../../core/connector.ts'
+import type { Connector, Observation, Webhook } from '../../core/connector.ts'
 import type { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
 import type { HttpClient, HttpLimits, HttpOptions } from '../../lib/http-client.ts'
@@ -14,6 +14,12 @@ export type VaultPart = {
   readonly destroyOwner: (owner: string) => Promise<unknown>
   /** The current version, when the secret belongs to `owner`. */
   readonly use: (id: string, owner: string) => Promise<Secret>
+  /** Whether somebody who knows the secret made the proof: the MAC of `body` in hex, or the secret itself (`shared`). */
+  readonly proves: (
+    id: string,
+    owner: string,
+    claim: { readonly scheme: Webhook['signature']['scheme']; readonly proof: string; readonly body: Uint8Array },
+  ) => Promise<boolean>
   /** Tells equal values from different ones. */
   readonly fingerprint: (value: Secret) => string
   /** Keeps a value that is not stored (a session's token) out of what this process says; the same name replaces it. */

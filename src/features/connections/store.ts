@@ -20,6 +20,10 @@ export type ConnectionRow = {
   last_full_at: string | null
   last_synced_at: string | null
   last_queued_at: string | null
+  /** Ids of the vault, newest first, as JSON. */
+  webhook_secrets: string
+  /** When a delivery last said that something changed. */
+  wanted_at: string | null
   created_at: string
   updated_at: string
 }
@@ -103,7 +107,7 @@ export async function ifUnique(write: () => Promise<unknown>): Promise<boolean> 
     return true
   } catch (error) {
     const code = (error as { code?: unknown }).code
-    if (code === 'SQLITE_CONSTRAINT_UNIQUE' || code === '23505') return false
+    if (code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY' || code === '23505') return false
     throw error
   }
 }

@@ -29,6 +29,10 @@ export function makeWaiting(parts: ConnectionsParts, store: SyncStore, isMine: (
 
   return {
     queue,
+    /** Wakes the listeners without a run: a connection is wanted. */
+    wake(): void {
+      for (const listener of listeners) listener()
+    },
     queued: store.queued,
 
     /** Calls back when a run is queued in this process; answers how to stop that. */
@@ -42,7 +46,9 @@ export function makeWaiting(parts: ConnectionsParts, store: SyncStore, isMine: (
       const rows = await connections.list()
       return rows
         .filter((row) => row.activeRun === null && connectors.find(({ id }) => id === row.connector)?.sync)
-        .filter(({ schedule, last_queued_at, created_at }) => {
+        .filter(({ schedule, last_queued_at, created_at, wanted_at }) => {
+          // What a delivery told while a run was under way may have been read before it happened.
+          if (wanted_at !== null && wanted_at > (last_queued_at ?? '')) return true
           const next = schedule === null ? null : nextTime(schedule, new Date(last_queued_at ?? created_at))
           return next !== null && next <= now()
         })

@@ -4,6 +4,7 @@ import type { Database } from '../../lib/db/database.ts'
 import { deriveKey } from '../../lib/envelope.ts'
 import { makeKeyring } from './keyring.ts'
 import { makeKnown } from './known.ts'
+import { makeProof } from './proof.ts'
 import { makeReading } from './reading.ts'
 import { makeSealing } from './sealing.ts'
 import { makeVaultStore } from './store.ts'
@@ -41,6 +42,7 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     /** Replaces values that this process has stored or opened by `[secret]`, in all forms of lib/redact-forms.ts. */
     redact: known.redact,
     hide: known.hide,
+    proves: makeProof({ store, sealing, known }),
     /** Tells equal values from different ones without telling the value: HMAC-SHA-256, hexadecimal. */
     fingerprint: (value: Secret): string => createHmac('sha256', fingerprintKey).update(value.reveal()).digest('hex'),
   }

@@ -15,6 +15,7 @@ export function addConnections(program: Command, shell: Shell): void {
   addReading(connections, shell)
   addEditing(connections, shell)
   addTesting(connections, shell)
+  addWebhook(connections, shell)
   addSync(program, shell)
 }
 
@@ -125,6 +126,31 @@ function addTesting(connections: Command, shell: Shell): void {
         )
       const answer = await shell.client().send('DELETE', at(connection))
       print(shell.output(), answer, () => `${connection} is removed`)
+    })
+}
+
+function addWebhook(connections: Command, shell: Shell): void {
+  connections
+    .command('webhook <connection>')
+    .summary('accept deliveries that a system signs, so that changes are read at once')
+    .option('--secret-file <path>', 'read the secret from a file, - for standard input')
+    .option('--retire <older|all>', 'end the older secret, or all of them')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  openssl rand -base64 32 > hook; atlas connections webhook lab --secret-file hook\n  atlas connections webhook lab --retire older',
+    )
+    .action(async (connection: string, { secretFile, retire }: { secretFile?: string; retire?: string }) => {
+      const path = `${at(connection)}/webhook`
+      if (retire !== undefined && retire !== 'older' && retire !== 'all')
+        throw new CliError('--retire takes `older` or `all`', 2)
+      const answer = retire
+        ? await shell.client().send('DELETE', `${path}?which=${retire}`)
+        : await shell.client().send('POST', path, { secret: await askSecret('secret of the deliveries', secretFile) })
+      print(shell.output(), answer, () =>
+        answer['secrets'] === 0
+          ? `${connection} takes no deliveries now`
+          : `Let the system send to <this server>${answer['path']}; ${answer['secrets']} secret(s) are accepted`,
+      )
     })
 }
 
