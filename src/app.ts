@@ -20,6 +20,7 @@ import { identityActions } from './features/identity/actions.ts'
 import { type Identity, makeIdentity } from './features/identity/identity.ts'
 import { identityMigrations } from './features/identity/migrations.ts'
 import { inventoryActions } from './features/inventory/actions.ts'
+import { briefActions } from './features/inventory/brief.ts'
 import { makeInventory } from './features/inventory/inventory.ts'
 import { inventoryMigrations } from './features/inventory/migrations.ts'
 import { rateLimitHeaders } from './features/limits/headers.ts'
@@ -98,16 +99,7 @@ export async function makeApp(parts: Parts) {
   const identity = openIdentity(parts, limiter, record)
   const { inventory, connections } = openSystems(parts, vault, log)
 
-  const actions: readonly Action[] = [
-    ...inventoryActions({ inventory, connectionName: nameOf(connections), resolveConnection: connections.resolve }),
-    ...connectionActions({ connections }),
-    ...vaultActions({ vault }),
-    ...identityActions(identity),
-    ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
-    ...approvalActions({ approvals }),
-    ...auditActions({ log: audit }),
-    ...connectors.flatMap((connector) => connector.actions),
-  ]
+  const actions = listActions({ inventory, connections, vault, identity, policy, approvals, audit })
   await policy.load(actions)
   await connections.refreshWritable()
   const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
@@ -134,6 +126,30 @@ export async function makeApp(parts: Parts) {
   const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
   const schedule = makeSchedule({ connections: connections.syncs, invoke, systemPrincipal: system, log })
   return { http, mcp, schedule, audit, identity, connections, inventory, vault, log, actions, invoke, visible }
+}
+
+type Acting = {
+  readonly inventory: ReturnType<typeof makeInventory>
+  readonly connections: ReturnType<typeof makeConnections>
+  readonly vault: ReturnType<typeof makeVault>
+  readonly identity: Identity
+  readonly policy: ReturnType<typeof makePolicy>
+  readonly approvals: ReturnType<typeof makeApprovals>
+  readonly audit: AuditLog
+}
+
+function listActions({ inventory, connections, vault, identity, policy, approvals, audit }: Acting): readonly Action[] {
+  return [
+    ...inventoryActions({ inventory, connectionName: nameOf(connections), resolveConnection: connections.resolve }),
+    ...briefActions({ inventory, connectionName: nameOf(connections) }),
+    ...connectionActions({ connections }),
+    ...vaultActions({ vault }),
+    ...identityActions(identity),
+    ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
+    ...approvalActions({ approvals }),
+    ...auditActions({ log: audit }),
+    ...connectors.flatMap((connector) => connector.actions),
+  ]
 }
 
 type Rooms = {

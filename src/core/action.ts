@@ -48,6 +48,8 @@ type Spec<N extends string, I extends z.ZodType, O extends z.ZodType> = {
   /** One or two sentences for a person or a model that has never seen this action. */
   description: string
   access: Access
+  /** The tool's name for agents, where a short one helps; otherwise the action's name. `a-z` and `_`. */
+  tool?: string
   /** Path below `/api/v1`, parameters as `{name}`, for example `/connections/{connection}`. */
   http: HttpRoute
   input: I
@@ -64,6 +66,7 @@ export type Action<N extends string = string, I extends z.ZodType = z.ZodType, O
   readonly title: string
   readonly description: string
   readonly access: Access
+  readonly tool?: string
   readonly http: HttpRoute
   readonly input: I
   readonly output: O

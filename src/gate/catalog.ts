@@ -11,6 +11,8 @@ export function makeCatalog(actions: readonly Action[]): Catalog {
   for (const action of actions) {
     const route = `${action.http.method} ${action.http.path.replaceAll(/\{[^}]+\}/g, '{}')}`
     const other = catalog.has(action.name) ? action.name : routes.get(route)
+    if (action.tool !== undefined && !/^[a-z]+(_[a-z]+)+$/.test(action.tool))
+      throw new Error(`${action.name} has a tool name that is not of the form noun_verb`)
     if (other !== undefined) throw new Error(`${action.name} (${route}) collides with ${other}`)
     if (!/^[a-z]+(\.[a-z][a-z-]*){2}$/.test(action.name))
       throw new Error(`${action.name} is not of the form area.noun.verb`)

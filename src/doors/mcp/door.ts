@@ -14,7 +14,7 @@ import type { Call, Invoke } from '../../gate/invoke.ts'
 import { isSchema } from '../../lib/json-schema.ts'
 import { type Cancellations, makeCancellations } from './cancellations.ts'
 import { assetTemplate, readAction, readAsset } from './resources.ts'
-import { isTool, outputResult, pendingResult, problemResult, toolOf } from './tools.ts'
+import { isTool, outputResult, pendingResult, problemResult, toolName, toolOf } from './tools.ts'
 
 export type McpDoorParts = {
   readonly actions: readonly Action[]
@@ -34,14 +34,15 @@ export type McpDoorParts = {
 export function makeMcpDoor(parts: McpDoorParts) {
   const calls = new WeakMap<AuthInfo, Call>()
   const cancellations = makeCancellations()
-  const tools = new Map(parts.actions.filter(isTool).map((action) => [action.name, toolOf(action)]))
+  const tools = new Map(parts.actions.filter(isTool).map((action) => [toolName(action), toolOf(action)]))
+  const actionOf = new Map(parts.actions.map((action) => [toolName(action), action.name]))
   const hidden = new Set(parts.actions.filter((action) => !isTool(action)).map(({ name }) => name))
 
   const handler = createMcpHandler(
     ({ authInfo }: McpRequestContext) => {
       const call = authInfo && calls.get(authInfo)
       if (!call) throw new Error('an MCP message arrived without its call')
-      return makeServer({ ...parts, tools, hidden, cancellations }, call)
+      return makeServer({ ...parts, tools, actionOf, hidden, cancellations }, call)
     },
     { onerror: () => {}, maxSubscriptions: 100 },
   )
@@ -76,6 +77,8 @@ function isCall(message: unknown): boolean {
 
 type ServerParts = McpDoorParts & {
   readonly tools: ReadonlyMap<string, Tool>
+  /** The action of each tool. */
+  readonly actionOf: ReadonlyMap<string, string>
   readonly hidden: ReadonlySet<string>
   readonly cancellations: Cancellations
 }
@@ -115,7 +118,7 @@ function makeServer(parts: ServerParts, call: Call): Server {
 
 function listTools({ visible, tools }: ServerParts, call: Call): Tool[] {
   return visible(call.principal)
-    .map(({ name }) => tools.get(name))
+    .map((action) => tools.get(toolName(action)))
     .filter((tool) => tool !== undefined)
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
@@ -124,8 +127,9 @@ function listTools({ visible, tools }: ServerParts, call: Call): Tool[] {
  * A tool call is an `invoke`, nothing else. A name that is no tool for this principal gives the answer of a name that
  * does not exist; the gate still saw the attempt, so it is in the log. What hidden, takes or issues a secret exists only in the other doors.
  */
-async function callTool(parts: ServerParts, call: Call, name: string, input: unknown): Promise<CallToolResult> {
-  const { invoke, visible, hidden, log } = parts
+async function callTool(parts: ServerParts, call: Call, tool: string, input: unknown): Promise<CallToolResult> {
+  const { invoke, visible, actionOf, hidden, log } = parts
+  const name = actionOf.get(tool) ?? tool
   try {
     // The gate refuses a name with a space, and so records the attempt on what is not offered here.
     const answer = await invoke(call, hidden.has(name) ? `not a tool: ${name}` : name, input)
@@ -140,7 +144,7 @@ async function callTool(parts: ServerParts, call: Call, name: string, input: unk
 }
 
 const instructions =
-  'Atlas knows the machines, addresses, sites and systems of this infrastructure. Start with inventory.assets.search. ' +
+  'Atlas knows the machines, addresses, sites and systems of this infrastructure. Start with inventory_search or machine_overview. ' +
   'Each call is decided by policy and written to an audit log. A result marked as error carries a problem: read its detail. ' +
   'A call that needs an approval was not carried out; repeat it unchanged after a person has approved it.'
 

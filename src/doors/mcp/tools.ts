@@ -12,15 +12,20 @@ export function isTool({ access, input, output }: Action): boolean {
   return access !== 'reveal' && !schemas.includes('"format":"password"')
 }
 
+/** What agents call an action. */
+export function toolName({ name, tool }: Pick<Action, 'name' | 'tool'>): string {
+  return tool ?? name
+}
+
 /**
  * The MCP tool of an action. Annotations follow from `access`, so nobody can describe a destroying action as harmless.
  */
 export function toolOf(action: Action): Tool {
-  const { name, title, description, access, http } = action
+  const { title, description, access, http } = action
   const isRead = access === 'read'
   const output = jsonSchemaOf(action.output, 'output')
   return {
-    name,
+    name: toolName(action),
     title,
     description,
     // Both revisions want an object at the root, also above a union of objects.

@@ -55,7 +55,7 @@ test('server/discover says what there is, and may be kept by nobody else', async
     [supportedVersions, capabilities, resultType, ttlMs, cacheScope],
     [['2026-07-28'], { tools: {}, resources: {} }, 'complete', 3_600_000, 'private'],
   )
-  assert.match(instructions, /inventory\.assets\.search/)
+  assert.match(instructions, /inventory_search/)
   assert.equal(_meta['io.modelcontextprotocol/serverInfo'].name, 'infrastructure-atlas')
 })
 
