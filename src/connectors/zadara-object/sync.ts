@@ -33,6 +33,8 @@ async function observeBucket(reading: Reading, { name, createdAt }: Bucket): Pro
   const policy = await ask(unsupported, 'policy', () => s3.policy(name))
   const size = await ask(unsupported, 'objects', () => measure(reading, name))
   if (size === 'missing') return undefined
+  // A bucket that is closed to the key and a key that was revoked meanwhile look the same here; only the second ends the sync.
+  if (versioning === 'not readable' || size === 'not readable') await s3.buckets()
 
   const attributes: Record<string, Attribute | undefined> = {
     owner: reading.owner,
