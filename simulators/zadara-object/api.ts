@@ -46,7 +46,7 @@ export function makeApi({ buckets, keys, region, hasPolicies, now }: Parts) {
     if (!bucket) {
       if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name)) return failed(400, 'InvalidBucketName', 'Not a bucket name')
       const wanted = /<LocationConstraint>([^<]*)<\/LocationConstraint>/.exec(body)?.[1]
-      if (wanted !== undefined && wanted !== region)
+      if ((wanted ?? 'us-east-1') !== region)
         return failed(400, 'InvalidLocationConstraint', 'The specified location constraint is not valid.')
       const objects = makeObjects({ count: 0, keyOf: () => '' }, now(), 1)
       const made: Bucket = {

@@ -8,7 +8,7 @@ import { parseXml } from '../../lib/xml.ts'
 import { type Exchange, upstream } from '../../testing/upstream.ts'
 import { explain } from './explain.ts'
 import { zadaraObject } from './index.ts'
-import { allowsEveryone } from './schema.ts'
+import { allowsEveryone, ObjectList } from './schema.ts'
 
 const config = zadaraObject.config.parse({ url: 'https://objects.example.net', pageSize: 2, maxPagesPerBucket: 2 })
 const folder = join(import.meta.dirname, 'fixtures')
@@ -36,7 +36,7 @@ const parts: readonly Exchange[] = [
   asked(listed('Old_Web'), xml('objects-first.xml')),
   asked(listed('Old_Web', 'Yi50eHQ%3D'), { ...xml('objects-first.xml'), children: moved('Yy50eHQ=') }),
   asked('GET /closed?versioning=', denied),
-  asked('GET /closed?policy=', denied),
+  asked('GET /closed?policy=', new Problem('invalid-input')),
   asked(listed('closed'), denied),
   buckets,
 ]
@@ -119,6 +119,10 @@ test('A page that leads nowhere or back to itself ends the sync', async (t) => {
   const opening = parts.slice(0, 2)
   for (const pages of [
     [asked(listed('logs'), { ...xml('objects-first.xml'), children })],
+    [
+      asked(listed('logs'), xml('objects-first.xml')),
+      asked(listed('logs', 'Yi50eHQ%3D'), { ...xml('objects-first.xml'), children }),
+    ],
     [asked(listed('logs'), xml('objects-first.xml')), asked(listed('logs', 'Yi50eHQ%3D'), xml('objects-first.xml'))],
   ])
     await assert.rejects(run(t, [buckets, ...opening, ...pages]), { type: 'upstream-invalid' })
@@ -134,6 +138,15 @@ test('The check names the account, and clocks that differ', async (t) => {
   assert.deepEqual(await checked(), fine)
   assert.deepEqual(await checked(new Date().toUTCString()), fine)
   assert.match((await checked('Fri, 24 May 2013 00:00:00 GMT')).warnings?.[0] ?? '', /clocks .* differ/)
+})
+
+test('Keys are decoded only when the storage says that it encoded them', () => {
+  const keysOf = (name: string) => {
+    const { objects, prefixes } = ObjectList.parse(xml(name))
+    return [...objects.map(({ key }) => key), ...prefixes]
+  }
+  assert.deepEqual(keysOf('objects-first.xml'), ['a b+c.txt', 'žluť/\u0001.txt', 'bad%zz/'])
+  assert.deepEqual(keysOf('objects-last.xml'), ['c%41.txt', '2026/'])
 })
 
 test('Whether a policy opens a bucket to everyone', () => {

@@ -119,6 +119,17 @@ const works: readonly {
     output: { ...listed, created: true },
   },
   {
+    title: 'A volume that only the filter of the array takes for the same is not the same',
+    name: 'vpsa.volume.create',
+    input: wanted,
+    exchanges: [
+      { ...byName, reply: { response: { status: 0, volumes: [{ name: 'volume-1', display_name: 'app01-data-2' }] } } },
+      { request: 'POST /api/volumes.json', body: creation, reply: 'done.json' },
+      byName,
+    ],
+    output: { ...listed, created: true },
+  },
+  {
     title: 'A volume that is there already is not created twice',
     name: 'vpsa.volume.create',
     input: wanted,
@@ -210,7 +221,7 @@ for (const { title, name, input, exchanges, output } of works) {
   })
 }
 
-const nameless = { response: { status: 0, snapshot: { name: 'snap-00000044', volume_display_name: null } } }
+const nameless = { response: { status: 0, snapshot: { name: 'snap-00000044', volume_display_name: '' } } }
 const refused: readonly {
   readonly title: string
   readonly name: string

@@ -84,7 +84,7 @@ export const snapshotActions = [createSnapshot, deleteVolume, deleteSnapshot] as
 
 /** Nothing is deleted on a guess: a name that the VPSA does not say confirms nothing. */
 function confirm(actual: string | null | undefined, repeated: string): void {
-  if (actual !== undefined && actual !== null && actual !== '' && actual === repeated) return
+  if (actual && actual === repeated) return
   throw new Problem('invalid-input', "The repeated name is not the volume's name; nothing was deleted", {
     faults: [{ field: '/confirmVolumeName', rule: "must be the volume's name" }],
   })

@@ -35,7 +35,7 @@ test('A sync reports every kind of thing, with what it says and what it belongs 
     batches.map(({ stage, total, full }) => [stage, total, full]),
     [
       ['pools', 1, true],
-      ['servers', 4, true],
+      ['servers', 6, true],
       ['volumes', 1, true],
       ['snapshots', 2, true],
       ['controllers', 2, true],
@@ -148,6 +148,8 @@ test('An answer that is not the VPSA ends the sync instead of emptying the inven
     { response: {} },
     { response: { status: 0, pools: 'none' } },
     { response: { status: 0, pools: [{}] } },
+    { response: { status: 0, pools: [{ name: '../x' }] } },
+    { response: { pools: [] } },
   ])
     await assert.rejects(
       run(t, [{ request: page('pools'), reply }]),
