@@ -36,7 +36,9 @@ function forbidden(error: Record<string, unknown> | undefined): Fault {
 
 /** The names of the fields, never what is said of them: that repeats their values. */
 function unprocessable(error: Record<string, unknown>): string {
-  const fields = Object.keys(isRecord(error['errors']) ? error['errors'] : {}).filter((name) => /^[\w.]{1,60}$/.test(name))
+  const fields = Object.keys(isRecord(error['errors']) ? error['errors'] : {}).filter((name) =>
+    /^[\w.]{1,60}$/.test(name),
+  )
   const where = fields.length > 0 ? ` (${fields.slice(0, 5).join(', ')})` : ''
   return `Foreman does not save the host because it has values that are not valid${where}. Correct them in Foreman first.`
 }

@@ -11,7 +11,7 @@ const Url = z
   .refine((value) => /^https:\/\/[^/?#@]+(?:\/[\w./~-]*)?$/i.test(value), 'must not hold a user, a query or a fragment')
   .describe('Where Foreman answers, for example https://foreman.example.net, with its base path if it has one.')
 
-/** https://apidocs.theforeman.org/ (API v2). Satellite and orcharhino answer the same. */
+/** https://apidocs.theforeman.org/ (API v2) */
 export const foreman = defineConnector({
   id: 'foreman',
   title: 'Foreman',
