@@ -1,6 +1,7 @@
 import type { Connector } from '../core/connector.ts'
 import { foreman } from './foreman/index.ts'
 import { netbox } from './netbox/index.ts'
+import { puppetdb } from './puppetdb/index.ts'
 
 /** Every kind of system that Atlas can connect to. A new one is a folder and a line here. */
-export const connectors = [foreman, netbox] as const satisfies readonly Connector[]
+export const connectors = [foreman, netbox, puppetdb] as const satisfies readonly Connector[]
