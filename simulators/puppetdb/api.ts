@@ -1,6 +1,6 @@
 import { json, type Reply, type SimRequest } from '../lib/server.ts'
 import type { Nodes } from './nodes.ts'
-import { type Entity, plan, QueryFault, type Row, valueAt } from './query.ts'
+import { type Entity, type Plan, plan, QueryFault, type Row, valueAt } from './query.ts'
 
 type Parts = {
   readonly version: string
@@ -43,7 +43,11 @@ function paramsOf({ method, query, body }: SimRequest): Params {
   return given
 }
 
-type Listed = Entity & { readonly rows: (nodeState: string) => Iterable<Row> }
+type Listed = Entity & {
+  /** The nodes that it is about, in the order of their certnames. */
+  readonly refs: (nodeState: string) => readonly number[]
+  readonly rowsOf: (ref: number) => readonly Row[]
+}
 
 function answer(entity: Listed, params: Params): Reply {
   const parsed = (name: string) => {
@@ -52,20 +56,37 @@ function answer(entity: Listed, params: Params): Reply {
   }
   const limit = params['limit'] === undefined ? Number.POSITIVE_INFINITY : whole('limit', params['limit'], 1)
   const offset = params['offset'] === undefined ? 0 : whole('offset', params['offset'], 0)
-  const { fields, matches, nodeState } = plan(parsed('query'), entity)
-  const found = [...entity.rows(nodeState)].filter(matches)
+  const query = plan(parsed('query'), entity)
   const order = ((parsed('order_by') ?? []) as { field: string; order?: string }[])[0]
+  const { rows, total } = find(entity, query, { order, limit, offset })
+  const { fields } = query
+  const shown = fields
+    ? rows.map((row) => Object.fromEntries(fields.map((name) => [name, valueAt(row, name) ?? null])))
+    : rows
+  const counted = String(params['include_total']) === 'true' ? { 'x-records': String(total) } : {}
+  return { ...json(200, shown, counted), items: shown.length }
+}
+
+type Window = {
+  readonly order: { readonly field: string; readonly order?: string } | undefined
+  readonly limit: number
+  readonly offset: number
+}
+
+function find({ refs, rowsOf, name }: Listed, { matches, nodeState }: Plan, { order, limit, offset }: Window) {
+  const all = refs(nodeState)
+  // A page of the whole list is computed alone, so that a large company can be read.
+  if (!matches && order?.field === 'certname' && order.order !== 'desc' && name !== 'facts') {
+    return { rows: all.slice(offset, offset + limit).flatMap(rowsOf), total: all.length }
+  }
+  const found: Row[] = []
+  for (const ref of all) found.push(...rowsOf(ref).filter((row) => matches?.(row) ?? true))
   if (order) {
     const sign = order.order === 'desc' ? -1 : 1
     const by = (row: Row) => String(row[order.field] ?? '')
     found.sort((a, b) => (by(a) === by(b) ? 0 : by(a) < by(b) ? -sign : sign))
   }
-  const rows = found.slice(offset, offset + limit)
-  const shown = fields
-    ? rows.map((row) => Object.fromEntries(fields.map((name) => [name, valueAt(row, name) ?? null])))
-    : rows
-  const total = String(params['include_total']) === 'true' ? { 'x-records': String(found.length) } : {}
-  return { ...json(200, shown, total), items: shown.length }
+  return { rows: found.slice(offset, offset + limit), total: found.length }
 }
 
 function whole(name: string, value: unknown, least: number): number {
@@ -81,44 +102,48 @@ function makeEntities(nodes: Nodes): Listed[] {
     nodes.refs.filter((ref) => nodeState === 'any' || nodes.isActive(ref) === (nodeState === 'active'))
   const select: Entity['select'] = (name) => {
     const entity = entities.find((one) => one.name === name)
-    return entity && { rows: entity.rows('any'), entity }
+    return entity && { rows: entity.refs('any').flatMap(entity.rowsOf), entity }
   }
   const sample = nodes.refs[0] ?? 0
+  const environment = 'production'
   const entities: Listed[] = [
     {
       name: 'nodes',
       fields: Object.keys(nodes.node(sample)),
       times: ['facts_timestamp', 'report_timestamp', 'catalog_timestamp'],
       select,
-      rows: (nodeState) => refs(nodeState).map(nodes.node),
+      refs,
+      rowsOf: (ref) => [nodes.node(ref)],
     },
     {
       name: 'inventory',
       fields: ['certname', 'timestamp', 'environment', 'facts', 'trusted'],
       times: ['timestamp'],
       select,
-      rows: function* (nodeState) {
-        // One at a time: facts are large.
-        for (const ref of refs(nodeState)) {
-          const row = {
-            certname: nodes.certname(ref),
-            timestamp: nodes.node(ref)['facts_timestamp'],
-            environment: 'production',
-          }
-          yield { ...row, facts: nodes.facts(ref), trusted: {} }
-        }
-      },
+      refs,
+      rowsOf: (ref) => [
+        {
+          certname: nodes.certname(ref),
+          environment,
+          trusted: {},
+          get timestamp() {
+            return nodes.node(ref)['facts_timestamp']
+          },
+          get facts() {
+            return nodes.facts(ref)
+          },
+        },
+      ],
     },
     {
       name: 'facts',
       fields: ['certname', 'name', 'value', 'environment'],
       times: [],
       select,
-      rows: function* (nodeState) {
-        for (const ref of refs(nodeState)) {
-          for (const [name, value] of Object.entries(nodes.facts(ref)))
-            yield { certname: nodes.certname(ref), name, value, environment: 'production' }
-        }
+      refs,
+      rowsOf: (ref) => {
+        const certname = nodes.certname(ref)
+        return Object.entries(nodes.facts(ref)).map(([name, value]) => ({ certname, name, value, environment }))
       },
     },
     {
@@ -126,7 +151,8 @@ function makeEntities(nodes: Nodes): Listed[] {
       fields: Object.keys(nodes.report(sample)),
       times: ['start_time', 'end_time', 'producer_timestamp', 'receive_time'],
       select,
-      rows: () => nodes.refs.map((ref) => nodes.report(ref)),
+      refs: () => nodes.refs,
+      rowsOf: (ref) => [nodes.report(ref)],
     },
   ]
   return entities

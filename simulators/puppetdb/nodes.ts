@@ -27,7 +27,14 @@ export function makeNodes(truth: Truth, now: () => Date) {
     return truth.vm(ref < devices + vms ? ref - devices : 0)
   }
   const changes = new Map<number, Change>()
-  const certname = (ref: number) => changes.get(ref)?.certname ?? machine(ref).fqdn
+  const names = new Map<number, string>()
+  const certname = (ref: number): string => {
+    const known = names.get(ref)
+    if (known !== undefined) return known
+    const name = changes.get(ref)?.certname ?? machine(ref).fqdn
+    names.set(ref, name)
+    return name
+  }
   const byName = (a: number, b: number) => (certname(a) < certname(b) ? -1 : 1)
   const refs = [
     ...[...truth.devices('configuration')].map(({ index }) => index),

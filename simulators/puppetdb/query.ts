@@ -19,7 +19,7 @@ export type { Entity }
 
 export type Plan = {
   readonly fields: readonly string[] | undefined
-  readonly matches: Test
+  readonly matches: Test | undefined
   readonly nodeState: string
 }
 
@@ -28,7 +28,7 @@ export function plan(query: Ast, entity: Entity): Plan {
   const [isExtract, fields, where] =
     Array.isArray(query) && query[0] === 'extract' ? [true, query[1], query[2]] : [false, undefined, query]
   const state = { nodeState: 'active' }
-  const matches = where === undefined ? () => true : compile(where, entity, state)
+  const matches = where === undefined ? undefined : compile(where, entity, state)
   const names = isExtract ? [fields].flat().map(String) : undefined
   for (const name of names ?? []) checkField(name, entity)
   return { fields: names, matches, ...state }
@@ -90,7 +90,7 @@ function membership([field, source]: readonly unknown[], entity: Entity): Test {
     const found = entity.select(select.replace(/^select_/, ''))
     if (!found) throw new QueryFault(`Unsupported subquery ${select}`)
     const { matches } = plan(where, found.entity)
-    for (const row of found.rows) if (matches(row)) wanted.add(row[column])
+    for (const row of found.rows) if (matches?.(row) ?? true) wanted.add(row[column])
   } else throw new QueryFault(`Unrecognized operator '${kind}'`)
   return (row) => wanted.has(valueAt(row, String(field)))
 }
