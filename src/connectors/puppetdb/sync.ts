@@ -41,7 +41,7 @@ async function* nodes({ http, config }: SyncContext<Config>, stage: string, wher
 }
 
 /** By PuppetDB's own clock. A node's `report_timestamp` is its agent's clock, which may be wrong; a report's `receive_time` is not. */
-function receivedSince(time: string): Ast {
+export function receivedSince(time: string): Ast {
   const reported: Ast = ['extract', 'certname', ['select_reports', ['>=', 'receive_time', time]]]
   return ['or', ['>=', 'facts_timestamp', time], ['in', 'certname', reported]]
 }
