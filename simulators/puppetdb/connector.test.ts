@@ -204,6 +204,21 @@ test('An incremental sync reads the nodes that sent something, and drops the ina
   )
 })
 
+test('A node that was inactive long before the last run is not said to be gone again', async (t) => {
+  const { sim, sync } = await connect(t)
+  const [first] = (await sync()).observations
+  sim.deactivate(first?.externalId ?? '')
+  sim.forward(30 * hours)
+  const { cursor } = await sync()
+
+  const { batches } = await sync(cursor)
+
+  assert.deepEqual(
+    batches.flatMap(({ gone = [] }) => gone),
+    [],
+  )
+})
+
 test('A report of an agent whose clock is an hour behind is not missed', async (t) => {
   const { sim, sync } = await connect(t)
   sim.forward(3 * hours)

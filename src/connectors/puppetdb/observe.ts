@@ -1,6 +1,6 @@
 import type { Attribute, MachineMarks, Observation } from '../../core/connector.ts'
 import type { Inventory, Node } from './schema.ts'
-import { isSecretName, looksSecret } from './secret-names.ts'
+import { looksSecret } from './secret-names.ts'
 
 type Values = Inventory[number]
 
@@ -93,7 +93,7 @@ function attributes(node: Node, fact: Fact, values: Values | undefined, further:
   }
   for (const path of further) {
     const value = textOf(values?.[`facts.${path}`])
-    if (value !== undefined && !isSecretName(path) && !looksSecret(value)) said[`fact.${path}`] = value.slice(0, 500)
+    if (value !== undefined && !looksSecret(value)) said[`fact.${path}`] = value.slice(0, 500)
   }
   return Object.fromEntries(
     Object.entries(said).filter(([, value]) => value !== undefined && value !== null && value !== ''),
