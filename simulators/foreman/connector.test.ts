@@ -473,6 +473,10 @@ test('An id that could leave its place in the path is refused before anything is
 const words = [
   ['x" or params.root_password ~ "a', undefined],
   ['a\\', undefined],
+  ['a"b', undefined],
+  ['a%b', undefined],
+  ['a*b', undefined],
+  ['a~b', undefined],
   ['%', undefined],
   ['*', undefined],
   ['a\r\nb', undefined],

@@ -3,7 +3,9 @@ import type { MachineTruth, Truth } from '../lib/truth.ts'
 
 type Machine = (Device | VirtualMachine) & MachineTruth
 type Change = {
+  /** Facts and report; `reportedAt` where the report came later alone. */
   receivedAt?: Date
+  reportedAt?: Date
   agentAt?: Date
   deactivated?: Date
   expired?: Date
@@ -73,7 +75,7 @@ export function makeNodes(truth: Truth, now: () => Date) {
       }
     },
     report(ref: number): Row {
-      const received = receivedAt(ref)
+      const received = changes.get(ref)?.reportedAt ?? receivedAt(ref)
       return {
         hash: hashOf(ref),
         certname: certname(ref),
@@ -90,9 +92,12 @@ export function makeNodes(truth: Truth, now: () => Date) {
     },
     facts: (ref: number): Row => factsOf(truth, machine(ref), certname(ref), changes.get(ref)?.role),
     /** The agent runs now. `slowMs`: its clock is behind. */
-    run(ref: number, slowMs = 0): void {
-      change(ref, { receivedAt: now(), agentAt: new Date(now().getTime() - slowMs) })
+    run(ref: number): void {
+      change(ref, { receivedAt: now(), reportedAt: now(), agentAt: now() })
     },
+    /** A report without facts, as of an agent that was started when its facts were cached. */
+    reportAlone: (ref: number, slowMs: number) =>
+      change(ref, { reportedAt: now(), agentAt: new Date(now().getTime() - slowMs) }),
     setRole: (ref: number, role: string) => change(ref, { role, receivedAt: now(), agentAt: now() }),
     deactivate: (ref: number) => change(ref, { deactivated: now() }),
     expire: (ref: number) => change(ref, { expired: now() }),

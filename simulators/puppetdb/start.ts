@@ -90,17 +90,19 @@ function makeSwitches(nodes: Nodes) {
     return ref
   }
   return {
-    /** The agents of `count` nodes run now; answers their names. `slowMs`: their clocks are behind. */
-    run(count: number, slowMs = 0): string[] {
+    /** The agents of `count` nodes run now; answers their names. */
+    run(count: number): string[] {
       const active = nodes.refs.filter(nodes.isActive)
       const wanted = Math.min(count, active.length)
       const chosen = Array.from(
         { length: wanted },
         (_, i) => active[Math.floor((i * active.length) / wanted)] as number,
       )
-      for (const ref of chosen) nodes.run(ref, slowMs)
+      for (const ref of chosen) nodes.run(ref)
       return chosen.map(nodes.certname)
     },
+    /** A report arrives without facts, by an agent whose clock is behind. */
+    reportAlone: (certname: string, slowMs: number) => void nodes.reportAlone(find(certname), slowMs),
     setRole: (certname: string, role: string) => void nodes.setRole(find(certname), role),
     deactivate: (certname: string) => void nodes.deactivate(find(certname)),
     expire: (certname: string) => void nodes.expire(find(certname)),

@@ -7,6 +7,7 @@ import { Secret } from '../../core/secret.ts'
 import { type Exchange, upstream } from '../../testing/upstream.ts'
 import { explain } from './explain.ts'
 import { foreman } from './index.ts'
+import { Audit, HostDetail, Page } from './schema.ts'
 import { quoted, searchTime, utc } from './words.ts'
 
 const config = { url: 'https://foreman.example.net/', pageSize: 1 }
@@ -86,6 +87,17 @@ test('An incremental sync asks the audits and then for reports, two minutes befo
     { stage: 'changed hosts', total: 1, observations: [wanted[1]] },
     { stage: 'hosts that reported', total: 0, observations: [] },
   ])
+})
+
+test('Tokens, parameters and the values in audits do not get past the schema', () => {
+  const rows = JSON.parse(readFileSync(join(import.meta.dirname, 'fixtures/hosts-first.json'), 'utf8')) as unknown
+  const audit = { id: 1, action: 'update', auditable_id: 7, audited_changes: { root_pass: ['canary', 'canary'] } }
+  const detail = { id: 7, name: 'h', parameters: [{ value: 'canary' }], token: 'canary', comment: 'kept' }
+
+  assert.match(JSON.stringify(rows), /canary/)
+  assert.doesNotMatch(JSON.stringify(Page(HostDetail).parse(rows)), /canary/)
+  assert.deepEqual(Audit.parse(audit), { id: 1, action: 'update', auditable_id: 7 })
+  assert.doesNotMatch(JSON.stringify(HostDetail.parse(detail)), /canary/)
 })
 
 test('Times are read as Foreman prints them, and only with their zone', () => {

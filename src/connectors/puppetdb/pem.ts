@@ -2,11 +2,12 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 
 /** One certificate or a chain, the own one first. */
 export function isPemCertificate(text: string): boolean {
-  return /^\s*-----BEGIN CERTIFICATE-----/.test(text) && succeeds(() => new X509Certificate(text))
+  return succeeds(() => new X509Certificate(text))
 }
 
+/** Without a passphrase: one would have to be asked for at every start. */
 export function isPemKey(text: string): boolean {
-  return /^\s*-----BEGIN (?:RSA |EC )?PRIVATE KEY-----/.test(text) && succeeds(() => createPrivateKey(text))
+  return succeeds(() => createPrivateKey(text))
 }
 
 /** Whether the key is the certificate's. What cannot be read is judged by the fields' own rules. */

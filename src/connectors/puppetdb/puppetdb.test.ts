@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { makeCa } from '../../../simulators/lib/ca.ts'
+import { handlerOf } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
 import { Secret } from '../../core/secret.ts'
 import { type Exchange, upstream } from '../../testing/upstream.ts'
@@ -185,6 +186,11 @@ const credentials = [
     faults: ['certificate: must be a certificate in PEM, beginning with -----BEGIN CERTIFICATE-----'],
   },
   {
+    title: 'a broken key',
+    given: { certificate: own.certPem, key: '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----' },
+    faults: ['key: must be a private key in PEM, without a passphrase'],
+  },
+  {
     title: 'a key with a passphrase',
     given: { certificate: own.certPem, key: String(locked) },
     faults: ['key: must be a private key in PEM, without a passphrase'],
@@ -289,6 +295,31 @@ test('Facts are flattened within bounds, and a hostile name is only a name', () 
     ['__proto__', 'x'],
     ['none', null],
   ])
+})
+
+test('Where a proxy drops the number of records, a full page has a next one and a short page has none', async (t) => {
+  const action = puppetdb.actions.find(({ name }) => name === 'puppetdb.nodes.find')
+  assert.ok(action)
+  for (const [names, next] of [
+    ['ab', '2'],
+    ['a', null],
+  ] as const) {
+    const exchange = { request: nodesRequest(0, 2), reply: [...names].map(node) }
+    const { http, signal } = upstream(t, import.meta.dirname, [exchange], { config })
+    const principal = { id: 'usr_1', kind: 'user', name: 'Ana', bindings: [], version: '1' } as const
+    const connection = { id: 'con_1', config, http }
+
+    const found = await handlerOf(action).run(action.input.parse({ connection: 'pdb', limit: 2 }), {
+      principal,
+      door: 'http',
+      requestId: 'req_1',
+      signal,
+      connection,
+    })
+
+    const { next: given, total } = found as { next: string | null; total: number | null }
+    assert.deepEqual([given, total], [next, null])
+  }
 })
 
 test('A part of a name is matched as it is, not as a pattern', () => {
