@@ -1,44 +1,10 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { puppetdb } from '../../src/connectors/puppetdb/index.ts'
-import { type Context, handlerOf } from '../../src/core/action.ts'
 import { Problem } from '../../src/core/problem.ts'
-import { connectTo } from '../../src/testing/connector.ts'
 import { makeCompany } from '../lib/company.ts'
-import { type PuppetdbOptions, startPuppetdb } from './start.ts'
-
-// The connector, the real HTTP client and the simulated PuppetDB, over TLS with a client certificate.
-
-const company = { seed: 2, devices: 240, vms: 100 }
-/** What must never come out of the connector, whatever is read. */
-const canaries = /canary|hunter2/
-const hours = 3_600_000
-
-type Sim = Awaited<ReturnType<typeof startPuppetdb>>
-
-async function connect(t: TestContext, options: PuppetdbOptions = {}, config: object = { pageSize: 40 }) {
-  const sim = await startPuppetdb({ truth: makeCompany(company), ...options })
-  t.after(sim.stop)
-  return { sim, ...as(t, sim, sim.credential, config) }
-}
-
-function as(t: TestContext, sim: Sim, credential: Record<string, string>, more: object = {}, caPem = sim.caPem) {
-  return connectTo(t, puppetdb, { config: { ...sim.config, ...more }, credential, caPem })
-}
-
-async function call(connection: ReturnType<typeof connectTo>, name: string, input: Record<string, unknown>) {
-  const action = puppetdb.actions.find((one) => one.name === name)
-  assert.ok(action, name)
-  const parsed = action.input.parse({ connection: 'pdb', ...input })
-  const context: Context = {
-    principal: { id: 'usr_1', kind: 'user', name: 'Ana', bindings: [], version: '1' },
-    door: 'http',
-    requestId: 'req_1',
-    signal: connection.context.signal,
-    connection: { id: 'con_1', config: connection.config, http: connection.http },
-  }
-  return action.output.parse(await handlerOf(action).run(parsed, context)) as Record<string, unknown>
-}
+import { as, canaries, company, connect, hours, type Sim } from './connected.ts'
+import { startPuppetdb } from './start.ts'
 
 const ways = [
   { auth: 'certificate', refused: { type: 'upstream-untrusted' } },
@@ -271,87 +237,6 @@ test('Nodes that leave and come while a full sync runs hide no others', async (t
   assert.deepEqual(missed, [])
 })
 
-test('Nodes are found by name, status and age of their report, page by page', async (t) => {
-  const truth = makeCompany({ seed: 2, devices: 240, vms: 400, copies: 2 })
-  const connection = await connect(t, { truth })
-  const find = async (input: Record<string, unknown>) =>
-    (await call(connection, 'puppetdb.nodes.find', input)) as {
-      items: { certname: string; reportAt: string }[]
-      next: string | null
-      total: number
-    }
-  const all: string[] = []
-  let cursor: string | null = null
-  do {
-    const page = await find({ name: '.VM.', limit: 50, ...(cursor && { cursor }) })
-    all.push(...page.items.map(({ certname }) => certname))
-    cursor = page.next
-  } while (cursor !== null)
-
-  assert.deepEqual(all, [...truth.vms('configuration')].map(({ fqdn }) => fqdn).sort())
-  const reportedBefore = new Date(truth.now.getTime() - 8 * 24 * hours).toISOString()
-  const { items, total } = await find({ reportedBefore })
-  assert.equal(items.length, total)
-  assert.ok(items.length >= 2 && items.every(({ reportAt }) => reportAt < reportedBefore))
-  assert.equal((await find({ name: 'no.such' })).total, 0)
-  assert.ok((await find({ status: 'failed', environment: 'production' })).total > 0)
-})
-
-test("A node's facts are shown flat, without anything that may be a secret", async (t) => {
-  const truth = makeCompany(company)
-  const connection = await connect(t, { truth })
-  const [server] = truth.devices('configuration')
-  assert.ok(server)
-
-  const { facts, leftOut } = (await call(connection, 'puppetdb.node.facts', { certname: server.fqdn })) as {
-    facts: Record<string, unknown>
-    leftOut: number
-  }
-
-  assert.equal(facts['networking.fqdn'], server.fqdn)
-  assert.equal(facts['networking.interfaces.eth0.bindings.0.address'], server.address.split('/')[0])
-  assert.equal(facts['app.port'], 8443)
-  assert.equal(facts['is_virtual'], false)
-  // Two below app.database, two by name, two by value.
-  assert.equal(leftOut, 6)
-  assert.doesNotMatch(JSON.stringify(facts), canaries)
-  const one = await call(connection, 'puppetdb.node.facts', { certname: server.fqdn, fact: 'role' })
-  assert.deepEqual(one, { certname: server.fqdn, facts: { role: 'base' }, leftOut: 0, truncated: false })
-})
-
-test('A node that is not there or is deactivated is not found', async (t) => {
-  const truth = makeCompany(company)
-  const connection = await connect(t, { truth })
-  const [server] = truth.devices('configuration')
-  assert.ok(server)
-  connection.sim.deactivate(server.fqdn)
-
-  for (const certname of [server.fqdn, 'no.such.node']) {
-    await assert.rejects(call(connection, 'puppetdb.node.facts', { certname }), { type: 'not-found' })
-  }
-})
-
-test('Reports are listed newest first, without their logs', async (t) => {
-  const truth = makeCompany(company)
-  const connection = await connect(t, { truth })
-  const [name] = connection.sim.run(1)
-
-  const all = await call(connection, 'puppetdb.reports.list', { limit: 3 })
-  const { items } = all as { items: { certname: string; receivedAt: string }[] }
-  const ofOne = await call(connection, 'puppetdb.reports.list', { certname: name, since: truth.now.toISOString() })
-
-  assert.equal(items[0]?.certname, name)
-  assert.deepEqual(
-    items.map(({ receivedAt }) => receivedAt),
-    items
-      .map(({ receivedAt }) => receivedAt)
-      .sort()
-      .reverse(),
-  )
-  assert.deepEqual([(ofOne['items'] as object[]).length, ofOne['total'], ofOne['next'], all['next']], [1, 1, null, '3'])
-  assert.doesNotMatch(JSON.stringify(all), canaries)
-})
-
 test('The connector only reads: it sends nothing but queries', async (t) => {
   assert.deepEqual([...new Set(puppetdb.actions.map(({ access }) => access))], ['read'])
   const { sim, sync } = await connect(t)
@@ -421,50 +306,4 @@ test('Only https addresses are taken (claims: D11 D28)', () => {
   ]) {
     assert.equal(puppetdb.config.safeParse({ url }).success, false, url)
   }
-})
-
-const hostile = [
-  '../',
-  'a/../b',
-  'a?x=1',
-  'a#x',
-  'a\r\nx: y',
-  '%2e%2e',
-  'a"],["=","certname","b',
-  'a\\',
-  '',
-  '-a.',
-  'a/b',
-]
-test('A name that is not one is refused before anything is sent (claims: D16)', async (t) => {
-  const connection = await connect(t)
-  for (const text of hostile) {
-    await assert.rejects(call(connection, 'puppetdb.node.facts', { certname: text }), { name: 'ZodError' }, text)
-    await assert.rejects(call(connection, 'puppetdb.reports.list', { certname: text }), { name: 'ZodError' }, text)
-    await assert.rejects(call(connection, 'puppetdb.nodes.find', { cursor: text }), { name: 'ZodError' }, text)
-    if (text === '-a.') continue
-    await assert.rejects(call(connection, 'puppetdb.nodes.find', { name: text }), { name: 'ZodError' }, text)
-    await assert.rejects(
-      call(connection, 'puppetdb.node.facts', { certname: 'a', fact: text }),
-      { name: 'ZodError' },
-      text,
-    )
-  }
-  assert.deepEqual(connection.sim.requests, [])
-})
-
-test('What is asked arrives as data of the query, never as part of the path (claims: D16)', async (t) => {
-  const connection = await connect(t)
-  await call(connection, 'puppetdb.nodes.find', { name: '..', limit: 1 })
-  await assert.rejects(call(connection, 'puppetdb.node.facts', { certname: 'a..b' }), { type: 'not-found' })
-
-  const asked = connection.sim.requests.map(({ method, path, query }) => {
-    const [, , where] = JSON.parse(new URLSearchParams(query).get('query') ?? 'null') as unknown[]
-    return [method, path, where]
-  })
-  assert.deepEqual(asked, [
-    ['GET', '/pdb/query/v4/nodes', ['~', 'certname', '\\.\\.']],
-    ['GET', '/pdb/query/v4/facts', ['=', 'certname', 'a..b']],
-    ['GET', '/pdb/query/v4/nodes', ['=', 'certname', 'a..b']],
-  ])
 })

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, type TestContext, test } from 'node:test'
 import { z } from 'zod'
+import { call } from '../../simulators/puppetdb/connected.ts'
 import { puppetdb } from '../../src/connectors/puppetdb/index.ts'
 import { type Ast, list } from '../../src/connectors/puppetdb/query.ts'
 import { Names, ServerTime } from '../../src/connectors/puppetdb/schema.ts'
 import { receivedSince } from '../../src/connectors/puppetdb/sync.ts'
-import { type Context, handlerOf } from '../../src/core/action.ts'
 import { connectTo } from '../../src/testing/connector.ts'
 
 // Against a real PuppetDB that asks for client certificates. It must be one for tests: nodes are added, changed and deactivated.
@@ -103,20 +103,6 @@ function report(certname: string) {
     cached_catalog_status: 'not_used',
     status: 'changed',
   }
-}
-
-async function call(connection: Connection, name: string, input: Record<string, unknown>) {
-  const action = puppetdb.actions.find((one) => one.name === name)
-  assert.ok(action, name)
-  const context: Context = {
-    principal: { id: 'usr_1', kind: 'user', name: 'Ana', bindings: [], version: '1' },
-    door: 'http',
-    requestId: 'req_1',
-    signal: connection.context.signal,
-    connection: { id: 'con_1', config: connection.config, http: connection.http },
-  }
-  const parsed = action.input.parse({ connection: 'pdb', ...input })
-  return action.output.parse(await handlerOf(action).run(parsed, context)) as Record<string, unknown>
 }
 
 test('A real PuppetDB is checked, read whole, and read on after changes', { skip }, async (t) => {
