@@ -1,6 +1,6 @@
 import { nameKeyOf } from '../text.ts'
 import { ownWord } from './evidence.ts'
-import { type Content, type FindingRow, type Happening, unacknowledged } from './finding.ts'
+import { type Content, contents, type FindingRow, type Happening, unacknowledged } from './finding.ts'
 import type { Candidate, Target } from './judge.ts'
 import type { Plan } from './plan.ts'
 import type { Evidence } from './rule.ts'
@@ -121,9 +121,4 @@ function hold({ judgedAt }: Step, row: FindingRow): Update | undefined {
 
 function happening(what: Happening['what'], at: string, evidence: readonly Evidence[] = []): Happening {
   return { what, at, by: null, reason: null, until: null, evidence }
-}
-
-function contents(row: FindingRow): Content {
-  const { seq: _s, id: _i, rule: _r, key: _k, asset_id: _a, connection_id: _c, first_opened_at: _f, ...content } = row
-  return content
 }

@@ -57,3 +57,9 @@ export type Happening = {
 }
 
 export const unacknowledged = { ack_by: null, ack_reason: null, ack_at: null, ack_until: null } as const
+
+/** The part of a finding that changes. */
+export function contents(row: FindingRow): Content {
+  const { seq: _s, id: _i, rule: _r, key: _k, asset_id: _a, connection_id: _c, first_opened_at: _f, ...content } = row
+  return content
+}

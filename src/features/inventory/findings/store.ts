@@ -7,7 +7,9 @@ import type { FindingRow, Happening } from './finding.ts'
 import type { Candidate } from './judge.ts'
 import type { Evidence } from './rule.ts'
 
-const columns = sql.raw(`seq, id, rule, key, asset_id, connection_id, first_opened_at, state, severity, name, name_key,
+/** A `FindingRow`. */
+export const columns =
+  sql.raw(`seq, id, rule, key, asset_id, connection_id, first_opened_at, state, severity, name, name_key,
   site, machine_id, evidence, hash, held, opened_at, times_opened, last_seen_at, resolved_at, resolution,
   ack_by, ack_reason, ack_at, ack_until`)
 
