@@ -56,18 +56,20 @@ function editRule(findings: Findings): Action {
       'Changes thresholds of a rule, or switches it off or on. The next evaluation opens and resolves findings accordingly.',
     access: 'write',
     http: { method: 'PATCH', path: '/inventory/rules/{rule}' },
-    input: z.strictObject({
-      rule: z
-        .string()
-        .regex(/^[a-z][a-z-]{0,63}$/, 'must be the id of a rule')
-        .describe('Id of the rule, for example no-backup.'),
-      isOn: z.boolean().optional().describe('false switches the rule off and resolves its findings.'),
-      settings: z
-        .record(z.string().min(1).max(64), z.number())
-        .optional()
-        .describe('New values by name, for example { "hours": 72 }; what is not named stays.'),
-      reason: Reason.describe('Why; shown beside the rule.'),
-    }),
+    input: z
+      .strictObject({
+        rule: z
+          .string()
+          .regex(/^[a-z][a-z-]{0,63}$/, 'must be the id of a rule')
+          .describe('Id of the rule, for example no-backup.'),
+        isOn: z.boolean().optional().describe('false switches the rule off and resolves its findings.'),
+        settings: z
+          .record(z.string().min(1).max(64), z.number())
+          .optional()
+          .describe('New values by name, for example { "hours": 72 }; what is not named stays.'),
+        reason: Reason.describe('Why; shown beside the rule.'),
+      })
+      .refine(({ isOn, settings }) => isOn !== undefined || settings !== undefined, 'must have isOn or settings'),
     output: RuleField,
     resource: ({ rule }) => ({ type: 'rule', id: rule }),
     async run({ rule, ...change }, { principal }) {

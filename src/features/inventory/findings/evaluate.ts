@@ -9,7 +9,7 @@ import { makePlan, type Plan } from './plan.ts'
 import type { Rule, Source } from './rule.ts'
 import { choicesOf } from './rules.ts'
 import { applyDifference, findActive, findByKeys, lastSeq } from './store.ts'
-import { beat, claim, findingLock, finishEvaluation, readRules, release } from './store-run.ts'
+import { beat, claim, findingLock, finishEvaluation, readRules, release, settle } from './store-run.ts'
 
 export type EvaluateParts = {
   readonly database: Database
@@ -36,6 +36,7 @@ export type Evaluation = {
 const leaseMs = 120_000
 const beatMs = 10_000
 const chunkSize = 1_000
+const manyChanges = 1_000
 
 /**
  * Judges the whole estate once and writes what differs. One evaluation at a time over all processes, by a lease; each step is
@@ -49,6 +50,7 @@ export async function evaluate(parts: EvaluateParts, signal: AbortSignal): Promi
     throw new Problem('conflict', 'Findings are being evaluated already')
   try {
     const result = await walk(parts, owner, signal)
+    if (result.opened + result.resolved > manyChanges) await settle(database)
     await release(database.db, owner, { at: now(), result })
     return result
   } catch (error) {

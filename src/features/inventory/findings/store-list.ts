@@ -97,11 +97,11 @@ type Counted<K extends string> = { readonly [key in K]: string } & {
 }
 
 export type Counts = {
-  readonly rules: readonly Counted<'rule'>[]
-  readonly severities: readonly { readonly severity: number; readonly open: number }[]
-  readonly connections: readonly Counted<'connection'>[]
-  readonly sites: readonly Counted<'site'>[]
-  readonly trend: readonly { day: string; open: number; acknowledged: number; opened: number; resolved: number }[]
+  readonly rules: Counted<'rule'>[]
+  readonly severities: { severity: number; open: number }[]
+  readonly connections: Counted<'connection'>[]
+  readonly sites: Counted<'site'>[]
+  readonly trend: { day: string; open: number; acknowledged: number; opened: number; resolved: number }[]
 }
 
 /** Everything the overview counts. `mostSites`: only the sites with the most. */

@@ -64,6 +64,13 @@ export async function finishEvaluation({ dialect }: Database, tx: Db, rules: rea
       acknowledged_count = excluded.acknowledged_count`.execute(tx)
 }
 
+/** After many changes: until the planner knows how large the tables are, it reads them whole for each page of machines. */
+export async function settle({ dialect, db }: Database): Promise<void> {
+  if (dialect === 'sqlite') return
+  await sql`analyze finding`.execute(db)
+  await sql`analyze finding_witness`.execute(db)
+}
+
 export type RuleRow = {
   readonly rule: string
   readonly is_on: number

@@ -52,16 +52,18 @@ export async function applyDifference(
   await updateFindings(database, tx, updated)
   const happened = updated.flatMap(({ row, happening }) => (happening ? [[row.seq, happening] as const] : []))
   await addHappenings(database, tx, happened)
-  const heard = updated.filter(({ row, next }) => next.evidence !== row.evidence)
+  const heard = updated.filter(
+    ({ row, next }) => witnessesOf(next.evidence).join() !== witnessesOf(row.evidence).join(),
+  )
   await forgetWitnesses(
     database,
     tx,
     heard.map(({ row }) => row.seq),
   )
-  const evidenceOf = new Map(opened.map((one) => [`${one.rule} ${one.target.key}`, one.evidence]))
+  const evidenceOf = new Map(opened.map((one) => [`${one.rule} ${one.target.key}`, JSON.stringify(one.evidence)]))
   await addWitnesses(database, tx, [
-    ...fresh.map(({ seq, rule, key }) => [seq, evidenceOf.get(`${rule} ${key}`) ?? []] as const),
-    ...heard.map(({ row, next }) => [row.seq, JSON.parse(next.evidence) as Evidence[]] as const),
+    ...fresh.map(({ seq, rule, key }) => [seq, witnessesOf(evidenceOf.get(`${rule} ${key}`) ?? '[]')] as const),
+    ...heard.map(({ row, next }) => [row.seq, witnessesOf(next.evidence)] as const),
   ])
   await countDay(database, tx, now, opened, updated)
   return fresh.map(({ seq }) => seq)
@@ -153,13 +155,17 @@ async function forgetWitnesses({ dialect }: Database, tx: Db, seqs: readonly num
   await sql`delete from finding_witness where seq in (select r.seq from ${rows})`.execute(tx)
 }
 
-async function addWitnesses({ dialect }: Database, tx: Db, heard: readonly (readonly [number, readonly Evidence[]])[]) {
-  const rows = heard.flatMap(([seq, evidence]) =>
-    [...new Set(evidence.flatMap(({ connection }) => connection ?? []))].map((connection) => [connection, seq]),
-  )
+async function addWitnesses({ dialect }: Database, tx: Db, heard: readonly (readonly [number, readonly string[]])[]) {
+  const rows = heard.flatMap(([seq, connections]) => connections.map((connection) => [connection, seq]))
   if (rows.length === 0) return
   await sql`insert into finding_witness (connection_id, seq)
     select connection_id, seq from ${rowsFrom(dialect, { connection_id: 'text', seq: 'int' }, rows)}`.execute(tx)
+}
+
+/** The connections whose word it is. */
+function witnessesOf(evidence: string): string[] {
+  const said = JSON.parse(evidence) as readonly Evidence[]
+  return [...new Set(said.flatMap(({ connection }) => connection ?? []))].sort()
 }
 
 async function countDay(

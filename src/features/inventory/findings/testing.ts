@@ -1,6 +1,10 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import type { Facts, Subject } from '../../../core/connector.ts'
 import type { MachineAsset, MachineView } from '../machines/view.ts'
-import type { Source, Thing, Witness } from './rule.ts'
+import { connectionTarget, machineTarget, thingTarget } from './judge.ts'
+import { makePlan } from './plan.ts'
+import type { Rule, Source, Thing, Witness } from './rule.ts'
 
 export const testNow = new Date('2026-11-26T08:00:00.000Z')
 
@@ -70,4 +74,34 @@ async function* pages<T>(items: Iterable<T>): AsyncGenerator<readonly T[]> {
     page = []
   }
   if (page.length > 0) yield page
+}
+
+type Judged = { readonly machine?: MachineView; readonly thing?: Thing; readonly connection?: Witness }
+type Given = { readonly settings?: Readonly<Record<string, number>>; readonly connections?: readonly Witness[] }
+
+/** What one rule says of one thing: the severity of what it finds, false, or why it rests. */
+export function verdictOf(rule: Rule, about: Judged, { settings = {}, connections = witnesses }: Given = {}) {
+  const choices = new Map([[rule.id, { isOn: true, settings }]])
+  const planned = makePlan({ rules: [rule], choices, connections, now: testNow }).rules.get(rule.id)
+  if (!planned || planned.rests !== undefined) return planned?.rests
+  const target = about.machine
+    ? machineTarget(about.machine)
+    : about.thing
+      ? thingTarget(about.thing)
+      : connectionTarget(about.connection ?? witness('registry'))
+  const { found, evidence } = target.judge(planned) ?? { found: false, evidence: () => [] }
+  if (found === false) return false
+  return {
+    severity: found === true ? rule.severity : found,
+    says: evidence().map((one) => `${one.subject}: ${one.says}`),
+  }
+}
+
+/** `[what, about, whether it is found]` as tests of one rule. */
+export function testRule(rule: Rule, cases: readonly (readonly [string, Judged, boolean, Given?])[]): void {
+  for (const [what, about, isFound, given] of cases)
+    test(`${rule.id}: ${what}`, () => {
+      const verdict = verdictOf(rule, about, given)
+      assert.equal(typeof verdict === 'object', isFound, JSON.stringify(verdict))
+    })
 }
