@@ -45,7 +45,7 @@ async function setUp(database: Database) {
     things: [
       {
         ...thing('snapshot', 'virtualization', { createdAt: ago(960) }, { id: 'ast_s', name: 'before' }),
-        machine: 'mch_a',
+        machine: { id: 'mch_a', name: 'Web-100%' },
       },
       thing(
         'pool',
@@ -95,9 +95,9 @@ testOnEach('the list is the worst first, and every filter narrows it', inventory
     [{ connection: 'array' }, ['pool-full']],
     [{ connection: 'con_backup' }, ['no-backup']],
     [{ connection: 'con_nowhere' }, []],
-    [{ q: 'WEB' }, ['no-backup']],
-    [{ q: '0%' }, ['no-backup']],
-    [{ q: '%' }, ['no-backup']],
+    [{ q: 'WEB' }, ['no-backup', 'old-snapshot']],
+    [{ q: '0%: b' }, ['old-snapshot']],
+    [{ q: '%' }, ['no-backup', 'old-snapshot']],
     [{ q: '_' }, ['powered-off']],
     [{ q: 'b_1' }, ['powered-off']],
     [{ q: 'dbx1' }, []],
@@ -278,11 +278,12 @@ test('docs/operate/findings.md explains each rule with its thresholds, and no ot
       .map((section) => [/^`([a-z-]+)`/.exec(section)?.[1], section] as const),
   )
   assert.deepEqual([...sections.keys()].sort(), rules.map(({ id }) => id).sort())
-  for (const { id, title, severity, settings } of rules) {
+  for (const { id, title, severity, settings, witnesses } of rules) {
     const section = sections.get(id) ?? ''
     const [head = ''] = section.split('\n')
     assert.equal(head, `\`${id}\`: ${title}`)
-    assert.match(section, new RegExp(`^Severity: ${severity}\\b`, 'm'), id)
+    const needs = witnesses.map(({ from, of }) => `${from} ${of.join(' or ')}`).join(', ') || 'nothing'
+    assert.match(section, new RegExp(`^Severity: ${severity}\\b.* · needs ${needs}$`, 'm'), id)
     for (const [name, setting] of Object.entries(settings))
       assert.match(section, new RegExp(`\`${name}\` \\(${setting.default}\\b`), `${id} ${name}`)
   }

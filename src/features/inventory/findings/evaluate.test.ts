@@ -389,6 +389,25 @@ testOnEach(
   },
 )
 
+testOnEach('what was resolved 400 days ago is forgotten', inventoryMigrations, async (database) => {
+  const { run, all, get, estate, clock } = company(database, { machines: [longOff('mch_1'), longOff('mch_2')] })
+  await run()
+  const [second] = await all()
+  estate.machines = [longOff('mch_2')]
+  await run()
+  estate.machines = []
+  clock.forward(24 * hour)
+  await run()
+  clock.forward(400 * 24 * hour)
+  estate.connections = witnesses.map((one) => ({ ...one, lastFullAt: clock.now().toISOString() }))
+  await run()
+  assert.deepEqual(
+    (await all()).map(({ machine: id }) => id),
+    ['mch_2'],
+  )
+  assert.equal((await get(second?.id ?? '')).history.length, 1)
+})
+
 testOnEach('a finding gets worse in place', inventoryMigrations, async (database) => {
   const pool = (usedPercent: number) => thing('pool', 'storage', { usedPercent })
   const { run, only, estate } = company(database, { things: [pool(90.2)] })

@@ -3,13 +3,14 @@ import { Problem } from '../../../core/problem.ts'
 import type { Database, Db } from '../../../lib/db/database.ts'
 import { newId } from '../../../lib/ids.ts'
 import { compare, type Difference, isEmpty } from './diff.ts'
+import { dayMs } from './evidence.ts'
 import type { FindingRow } from './finding.ts'
 import { connectionTarget, judgeAll, machineTarget, type Target, thingTarget } from './judge.ts'
 import { makePlan, type Plan } from './plan.ts'
 import type { Rule, Source } from './rule.ts'
 import { choicesOf } from './rules.ts'
 import { applyDifference, findActive, findByKeys, lastSeq } from './store.ts'
-import { beat, claim, findingLock, finishEvaluation, readRules, release, settle } from './store-run.ts'
+import { beat, claim, findingLock, finishEvaluation, forget, readRules, release, settle } from './store-run.ts'
 
 export type EvaluateParts = {
   readonly database: Database
@@ -37,6 +38,7 @@ const leaseMs = 120_000
 const beatMs = 10_000
 const chunkSize = 1_000
 const manyChanges = 1_000
+const keptMs = 400 * dayMs
 
 /**
  * Judges the whole estate once and writes what differs. One evaluation at a time over all processes, by a lease; each step is
@@ -98,6 +100,7 @@ async function walk(parts: EvaluateParts, owner: string, signal: AbortSignal): P
   await sweep(one, last)
   await database.exclusive(findingLock, async (tx) => {
     await stayAlive(one, tx)
+    await forget(tx, new Date(at.getTime() - keptMs))
     await finishEvaluation(
       database,
       tx,

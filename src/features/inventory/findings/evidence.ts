@@ -67,7 +67,12 @@ export function sayReport({ facts: { reportAt } }: MachineAsset): string {
 export const hourMs = 3_600_000
 export const dayMs = 24 * hourMs
 
-/** Whether a moment lies further back than `ms` before the moment as of which the connection speaks. */
+/** Whether a moment lies at most `ms` before the one as of which the connection speaks; false when it is no time at all. */
+export function isYounger(at: string, ms: number, connection: string, { asOf }: RuleContext): boolean {
+  return asOf(connection) - Date.parse(at) <= ms
+}
+
+/** Whether it lies further back; false, too, when it is no time at all. */
 export function isOlder(at: string, ms: number, connection: string, { asOf }: RuleContext): boolean {
   return asOf(connection) - Date.parse(at) > ms
 }

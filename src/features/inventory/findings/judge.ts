@@ -46,9 +46,10 @@ export function machineTarget(view: MachineView): Target {
 export function thingTarget(asset: Thing): Target {
   return {
     key: asset.id,
-    name: asset.name,
+    // A snapshot's name tells nothing without its machine.
+    name: asset.machine ? `${asset.machine.name}: ${asset.name}` : asset.name,
     site: asset.site,
-    machine: asset.machine ?? null,
+    machine: asset.machine?.id ?? null,
     asset: asset.id,
     connection: asset.connection,
     judge: ({ rule: { thing }, context }) =>

@@ -13,8 +13,8 @@ export type Source = {
   readonly connections: () => Promise<readonly Witness[]>
 }
 
-/** An asset that is not a machine. `machine` is the id of the machine that it belongs to, where that is known. */
-export type Thing = MachineAsset & { readonly machine?: string | null }
+/** An asset that is not a machine. `machine` is the one that it belongs to, where that is known. */
+export type Thing = MachineAsset & { readonly machine?: { readonly id: string; readonly name: string } | null }
 
 /** A connection as a witness, and as something that findings are about. */
 export type Witness = {

@@ -71,6 +71,15 @@ export async function settle({ dialect, db }: Database): Promise<void> {
   await sql`analyze finding_witness`.execute(db)
 }
 
+/** Drops what was resolved or happened before `before`. */
+export async function forget(tx: Db, before: Date): Promise<void> {
+  const at = before.toISOString()
+  const old = sql`select seq from finding where state = 'resolved' and resolved_at < ${at}`
+  await sql`delete from finding_happening where at < ${at} or seq in (${old})`.execute(tx)
+  await sql`delete from finding_witness where seq in (${old})`.execute(tx)
+  await sql`delete from finding where state = 'resolved' and resolved_at < ${at}`.execute(tx)
+}
+
 export type RuleRow = {
   readonly rule: string
   readonly is_on: number

@@ -44,9 +44,9 @@ testOnEach(
     const result = await evaluate({ database, source: companySource(truth), rules, now: () => now }, never)
 
     const found = await allFindings(database)
-    const wanted = [...truth.planted].map(([index, flaw]) => `${ruleOf[flaw]} ${truth.estate.vm(index).hostName}`)
+    const wanted = [...truth.planted].map(([index, flaw]) => `${ruleOf[flaw]} mch_v${index}`)
     assert.equal(wanted.length, flaws.length * 2)
-    assert.deepEqual(found.map(({ rule, name }) => `${rule} ${name}`).sort(), wanted.sort())
+    assert.deepEqual(found.map(({ rule, machine_id }) => `${rule} ${machine_id}`).sort(), wanted.sort())
     assert.equal(result.opened, wanted.length)
     assert.deepEqual(result.resting, [])
   },
@@ -117,6 +117,9 @@ function snapshotsOf(id: string, { snapshotAt, hostName }: VirtualMachine & Mach
   if (!snapshotAt) return []
   const facts = { createdAt: snapshotAt.toISOString() }
   return [
-    { ...asset('virtualization', facts, { id: `ast_snapshot_${id}`, kind: 'snapshot', name: hostName }), machine: id },
+    {
+      ...asset('virtualization', facts, { id: `ast_snapshot_${id}`, kind: 'snapshot', name: 'before upgrade' }),
+      machine: { id, name: hostName },
+    },
   ]
 }

@@ -20,6 +20,7 @@ testRule(noBackup, [
   ['one whose last good backup is young enough', virtual(fresh), false],
   ['the newest of two backup systems counts', virtual(old, fresh), false],
   ['a backup client that is gone does not count', virtual({ ...fresh, staleAt: ago(1) }), true],
+  ['a backup at no time at all', virtual(asset('backup', { backupAt: 'tonight' })), true],
   ['another threshold', virtual(old), false, { settings: { hours: 50 } }],
   ['a machine made yesterday', virtual(asset('virtualization', { power: 'on', createdAt: ago(20) })), false],
   ['a machine made last week', virtual(asset('virtualization', { power: 'on', createdAt: ago(170) })), true],

@@ -1,4 +1,4 @@
-import { hourMs, isOlder, sayBackup, sayPower, sayReport, testimony } from '../evidence.ts'
+import { hourMs, isYounger, sayBackup, sayPower, sayReport, testimony } from '../evidence.ts'
 import { all, defineRule, one, type RuleContext } from '../rule.ts'
 import type { Seen } from '../seen.ts'
 
@@ -14,7 +14,7 @@ export const noBackup = defineRule({
     finds(seen, context) {
       if (seen.isTemplate || !runsSystem(seen, context)) return false
       const ms = context.settings.hours * hourMs
-      const isRecent = (at: string, connection: string) => !isOlder(at, ms, connection, context)
+      const isRecent = (at: string, connection: string) => isYounger(at, ms, connection, context)
       // A machine that was made today has its first night before it.
       if (seen.live.some(({ facts, connection }) => facts.createdAt && isRecent(facts.createdAt, connection)))
         return false
@@ -36,7 +36,7 @@ function runsSystem(seen: Seen, context: RuleContext<'hours'>): boolean {
   if (agents.length === 0) return false
   // Whom the registry does not know, its agent's reports show to be running.
   const reports = agents.some(
-    ({ facts, connection }) => facts.reportAt && !isOlder(facts.reportAt, 24 * hourMs, connection, context),
+    ({ facts, connection }) => facts.reportAt && isYounger(facts.reportAt, 24 * hourMs, connection, context),
   )
   return seen.isRunning || (seen.lifecycle === undefined && seen.power === undefined && reports)
 }

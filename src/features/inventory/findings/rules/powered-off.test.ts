@@ -12,6 +12,7 @@ testRule(poweredOff, [
   ['a threshold out of bounds counts as the shipped one', since(29), false, { settings: { days: 0 } }],
   ['a template', since(31, { isTemplate: true }), false],
   ['on for 31 days', since(31, { power: 'on' }), false],
+  ['since no time at all', since(31, { powerSince: 'always' }), false],
   ['nobody knows since when', { machine: machine('virtual', asset('virtualization', { power: 'off' })) }, false],
   ['no virtualization', since(31), false, { connections: [witness('registry')] }],
 ])

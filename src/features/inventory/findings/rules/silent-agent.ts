@@ -1,5 +1,5 @@
 import type { Subject } from '../../../../core/connector.ts'
-import { hourMs, isOlder, sayLifecycle, sayPower, sayReport, testimony } from '../evidence.ts'
+import { hourMs, isYounger, sayLifecycle, sayPower, sayReport, testimony } from '../evidence.ts'
 import { defineRule, one, type RuleContext } from '../rule.ts'
 import type { Seen } from '../seen.ts'
 
@@ -33,6 +33,6 @@ function isSilent(seen: Seen, context: RuleContext<'hours'>, subject: Subject): 
   const ms = context.settings.hours * hourMs
   return (
     reports.length > 0 &&
-    reports.every(({ facts, connection }) => !facts.reportAt || isOlder(facts.reportAt, ms, connection, context))
+    reports.every(({ facts, connection }) => !facts.reportAt || !isYounger(facts.reportAt, ms, connection, context))
   )
 }
