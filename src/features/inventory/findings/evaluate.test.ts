@@ -90,7 +90,7 @@ testOnEach(
   'a finding resolves with the evidence, and reopens as the same one',
   inventoryMigrations,
   async (database) => {
-    const { run, only, get, estate, clock } = company(database, { machines: [longOff()] })
+    const { run, only, get, estate, clock, findings } = company(database, { machines: [longOff()] })
     await run()
     const { id, openedAt } = await only()
 
@@ -112,6 +112,9 @@ testOnEach(
     clock.forward(hour)
     estate.machines = [longOff()]
     assert.equal((await run()).reopened, 1)
+    // While it ran, it had no backup and no monitoring.
+    const { trend } = await findings.summary(1)
+    assert.deepEqual(trend, [{ day: '2026-11-26', open: 1, acknowledged: 0, opened: 4, resolved: 3 }])
     const reopened = await get(id)
     assert.deepEqual(
       [reopened.state, reopened.timesOpened, reopened.firstOpenedAt, reopened.openedAt, reopened.resolvedAt],
@@ -205,6 +208,19 @@ for (const [what, connections] of [
     assert.ok(resting.some(({ rule }) => rule === 'powered-off'))
     assert.deepEqual(await only(), { ...before, isResting: true })
   })
+
+testOnEach('a rule does not resolve by what half of its witnesses say', inventoryMigrations, async (database) => {
+  const running = machine('virtual', asset('virtualization', { power: 'on' }))
+  const { run, all, estate } = company(database, { machines: [running] })
+  await run()
+  const states = async () => Object.fromEntries((await all()).map(({ rule, state }) => [rule, state]))
+  assert.deepEqual(await states(), { 'no-backup': 'open', 'not-in-registry': 'open', 'not-monitored': 'open' })
+
+  estate.connections = [...witnesses, witness('monitoring', { id: 'con_second', lastFullAt: null })]
+  estate.machines = []
+  assert.equal((await run()).resolved, 2)
+  assert.deepEqual(await states(), { 'no-backup': 'resolved', 'not-in-registry': 'resolved', 'not-monitored': 'open' })
+})
 
 testOnEach(
   'what one witness opened, the absence of that witness does not end',
@@ -333,7 +349,7 @@ testOnEach('one evaluation at a time; the lease of a dead one is taken over', in
 })
 
 testOnEach('an evaluation whose lease was taken over writes nothing more', inventoryMigrations, async (database) => {
-  const { source, clock, all } = company(database)
+  const { source, clock, all, run } = company(database)
   const slow: Source = {
     ...source,
     async *machines() {
@@ -349,8 +365,8 @@ testOnEach('an evaluation whose lease was taken over writes nothing more', inven
     (await all()).map(({ machine: id }) => id),
     ['mch_1'],
   )
-  // The loser must not give back what is no longer its own.
-  await assert.rejects(findings.evaluate(never), { type: 'conflict' })
+  // The loser did not give back what was no longer its own.
+  await assert.rejects(run(), { type: 'conflict' })
 })
 
 testOnEach(
