@@ -1,4 +1,5 @@
 import type { Migration } from '../../lib/db/migrate.ts'
+import { findingMigrations } from './findings/migrations.ts'
 
 // `seq` numbers assets in the order of their first sight; it is the row id of the search index and never leaves this room.
 // A group is all assets that share connection, kind, status, site and staleness. It is what filters choose by and what is
@@ -64,4 +65,5 @@ export const inventoryMigrations: readonly Migration[] = [
       'alter table asset_search alter column doc set statistics 500',
     ],
   },
+  ...findingMigrations,
 ]
