@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { connectionAction } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
-import { createMaintenance } from './maintenance.ts'
+import { createMaintenance, PlainText } from './maintenance.ts'
 import { baseOf, observeHost, problemPage, severityNames } from './observe.ts'
 import { hosts, type Open, openProblems } from './read.ts'
 import { call, versionOf } from './rpc.ts'
@@ -86,7 +86,7 @@ const comment = connectionAction({
     "Adds a message to one open problem in Zabbix, where the problem's page shows it with the account's name. Each call adds one more, also when the same text is sent again.",
   access: 'write',
   http: { method: 'POST', path: '/zabbix/problems/{id}/comments' },
-  input: { id: EventId, message: z.string().trim().min(1).max(2048).describe('The message, as plain text.') },
+  input: { id: EventId, message: PlainText.min(1).max(2048).describe('The message, as plain text.') },
   output: z.object({ id: z.string() }),
   async run({ id, message }, { http }) {
     await oneProblem(http, id)

@@ -15,6 +15,12 @@ const Line = z
   .min(1)
   .regex(/^[^\p{Cc}]*$/u, 'must be one line')
 
+/** Lines of text. Databases refuse NUL, and people are fooled by other control characters. */
+export const PlainText = z
+  .string()
+  .trim()
+  .regex(/^[\P{Cc}\n\r\t]*$/u, 'must hold no control characters')
+
 type Wanted = {
   readonly name: string
   readonly since: number
@@ -39,7 +45,7 @@ export const createMaintenance = connectionAction({
     from: Time.describe('Begin, with time zone: 2026-12-01T20:00:00Z. Seconds are cut off.'),
     until: Time.describe('End, with time zone; 5 minutes to 31 days after the begin. Rounded up to a minute.'),
     collectData: z.boolean().default(true).describe('Whether Zabbix goes on collecting data from the hosts meanwhile.'),
-    description: z.string().trim().max(2000).default('').describe('Why, for people.'),
+    description: PlainText.max(2000).default('').describe('Why, for people.'),
   },
   output: z.object({ id: z.string(), created: z.boolean(), from: z.string(), until: z.string() }),
   async run({ name, hosts, from, until, collectData, description }, { http }) {

@@ -120,7 +120,7 @@ function marksOf({ host, name, inventory }: Host): MachineMarks {
 }
 
 function page(base: string, action: string, filter: string, id: string): string {
-  return `${base}/zabbix.php?action=${action}&filter_set=1&${filter}%5B%5D=${id}`
+  return `${base}/zabbix.php?action=${action}&filter_name=&${filter}%5B%5D=${id}`
 }
 
 function labels(tags: readonly { readonly tag: string; readonly value: string }[]): string[] {
