@@ -247,6 +247,7 @@ test('The same maintenance again writes nothing; another of that name is a confl
     { ...same, active_since: String(since - 60) },
     { ...same, active_till: String(till + 60) },
     { ...same, hosts: [{ hostid: '7' }] },
+    { ...same, hosts: [{ hostid: '7' }, { hostid: '8' }, { hostid: '9' }] },
     { ...same, hosts: [{ hostid: '7' }, { hostid: '9' }] },
   ]
   for (const other of others)

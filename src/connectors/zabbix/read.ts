@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Http } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import { call, isAtLeast } from './rpc.ts'
-import { Host, HostGroup, Ids, ProblemRow, Trigger } from './schema.ts'
+import { Host, HostGroup, Ids, Interface, Inventory, ProblemRow, Trigger } from './schema.ts'
 
 // The questions that the sync and the actions ask. `output` names each field: Zabbix would send all, and some hold secrets.
 
@@ -26,24 +26,12 @@ export function hosts(http: Http, version: string, hostids: readonly string[]): 
     hostids,
     output: ['hostid', 'host', 'name', 'status', 'flags', 'maintenance_status'],
     [groups]: ['groupid', 'name'],
-    selectInterfaces: ['type', 'ip', 'dns', 'available'],
-    selectInventory: inventoryFields,
+    selectInterfaces: Object.keys(Interface.shape),
+    selectInventory: Object.keys(Inventory.shape),
     selectTags: ['tag', 'value'],
   }
   return call(http, 'host.get', params, z.array(Host))
 }
-
-const inventoryFields = [
-  'type',
-  'os',
-  'serialno_a',
-  'asset_tag',
-  'macaddress_a',
-  'macaddress_b',
-  'model',
-  'vendor',
-  'location',
-]
 
 /** Triggers that are in problem state; those of hosts and items that are switched off keep an old state and are left out. */
 export function triggerIdsInProblem(http: Http): Promise<string[]> {

@@ -25,7 +25,8 @@ const Group = z.object({ groupid: Id, name: z.string() })
 export const HostGroup = z.object({ groupid: Id, name: z.string(), hosts: Whole.optional() })
 export type HostGroup = z.output<typeof HostGroup>
 
-const Interface = z.object({
+/** Its fields are the ones that are asked for. */
+export const Interface = z.object({
   type: Whole,
   ip: z.string(),
   dns: z.string(),
@@ -33,7 +34,8 @@ const Interface = z.object({
   available: Whole.optional(),
 })
 
-const Inventory = z.object({
+/** Its fields are the ones that are asked for. */
+export const Inventory = z.object({
   type: text,
   os: text,
   serialno_a: text,
@@ -44,7 +46,6 @@ const Inventory = z.object({
   vendor: text,
   location: text,
 })
-export type Inventory = z.output<typeof Inventory>
 
 export const Host = z.object({
   hostid: Id,

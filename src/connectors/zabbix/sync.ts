@@ -4,7 +4,7 @@ import { baseOf, observeGroup, observeHost, observeProblem, observeTrigger } fro
 import { hostGroups, hostIds, hosts, problemPages, triggerIdsInProblem, triggers } from './read.ts'
 import { versionOf } from './rpc.ts'
 
-export type Config = { readonly url: string; readonly pageSize: number }
+type Config = { readonly url: string; readonly pageSize: number }
 
 /**
  * Reads everything in every run, and says so (`full`). Zabbix does not note when a host changed, an acknowledgement or a
