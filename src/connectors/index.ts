@@ -2,8 +2,16 @@ import type { Connector } from '../core/connector.ts'
 import { foreman } from './foreman/index.ts'
 import { netbox } from './netbox/index.ts'
 import { puppetdb } from './puppetdb/index.ts'
+import { zabbix } from './zabbix/index.ts'
 import { zadaraObject } from './zadara-object/index.ts'
 import { zadaraVpsa } from './zadara-vpsa/index.ts'
 
 /** Every kind of system that Atlas can connect to. A new one is a folder and a line here. */
-export const connectors = [foreman, netbox, puppetdb, zadaraObject, zadaraVpsa] as const satisfies readonly Connector[]
+export const connectors = [
+  foreman,
+  netbox,
+  puppetdb,
+  zabbix,
+  zadaraObject,
+  zadaraVpsa,
+] as const satisfies readonly Connector[]
