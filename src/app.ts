@@ -6,6 +6,7 @@ import type { Action, Resource } from './core/action.ts'
 import { makeHttpDoor } from './doors/http/door.ts'
 import { makeMcpDoor } from './doors/mcp/door.ts'
 import { makeSchedule } from './doors/schedule/schedule.ts'
+import { openExports } from './exporting.ts'
 import { approvalActions } from './features/approvals/actions.ts'
 import { makeApprovals } from './features/approvals/approvals.ts'
 import { approvalsMigrations } from './features/approvals/migrations.ts'
@@ -16,6 +17,9 @@ import { auditMigrations } from './features/audit/migrations.ts'
 import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
+import { exportActions } from './features/exports/actions.ts'
+import type { Exports } from './features/exports/exports.ts'
+import { exportsMigrations } from './features/exports/migrations.ts'
 import { identityActions } from './features/identity/actions.ts'
 import { type Identity, makeIdentity } from './features/identity/identity.ts'
 import { identityMigrations } from './features/identity/migrations.ts'
@@ -50,6 +54,7 @@ export const migrations = [
   ...approvalsMigrations,
   ...inventoryMigrations,
   ...connectionsMigrations,
+  ...exportsMigrations,
 ]
 
 type Parts = {
@@ -84,14 +89,7 @@ export async function makeApp(parts: Parts) {
   await vault.init()
   const redact = (value: unknown) => vault.redact(parts.redact(value))
   const log = parts.makeLog(redact)
-  const origin = config.ATLAS_AUDIT_ORIGIN
-  audit = await openLog({
-    database,
-    rootKey,
-    now,
-    ...(origin !== undefined && { origin }),
-    onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
-  })
+  audit = await openAudit(parts, log)
   const record = (event: AuditEvent) => audit.append(event)
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
@@ -99,7 +97,14 @@ export async function makeApp(parts: Parts) {
   const identity = openIdentity(parts, limiter, record)
   const { inventory, connections } = openSystems(parts, vault, log)
 
-  const actions = listActions({ inventory, connections, vault, identity, policy, approvals, audit })
+  const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
+  const exports = openExports({
+    ...{ database, inventory, connections, policy, approvals, redact, now, log },
+    dataDir: config.ATLAS_DATA_DIR,
+    findPrincipal: identity.findPrincipal,
+    late: () => ({ actions, invoke, system }),
+  })
+  const actions = listActions({ inventory, connections, vault, identity, policy, approvals, audit, exports })
   await policy.load(actions)
   await connections.refreshWritable()
   const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
@@ -116,6 +121,7 @@ export async function makeApp(parts: Parts) {
     setup: identity.completeSetup,
     audit: { checkpoint: audit.checkpoint, tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
     receive: makeReceiver(connections, record, now),
+    exportFile: exports.openFile,
     health: { ready: () => readiness(database) },
     rateLimitHeaders,
     mcp: mcp.fetch,
@@ -123,9 +129,27 @@ export async function makeApp(parts: Parts) {
     log,
     version: parts.version,
   })
-  const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
-  const schedule = makeSchedule({ connections: connections.syncs, invoke, systemPrincipal: system, log })
-  return { http, mcp, schedule, audit, identity, connections, inventory, vault, log, actions, invoke, visible }
+  await exports.init()
+  const planned = { due: exports.plans.due, sweep: exports.sweep }
+  const schedule = makeSchedule({
+    connections: connections.syncs,
+    exports: planned,
+    invoke,
+    systemPrincipal: system,
+    log,
+  })
+  return { http, mcp, schedule, audit, identity, connections, inventory, vault, exports, log, actions, invoke, visible }
+}
+
+function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise<AuditLog> {
+  const origin = config.ATLAS_AUDIT_ORIGIN
+  return openLog({
+    database,
+    rootKey,
+    now,
+    ...(origin !== undefined && { origin }),
+    onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
+  })
 }
 
 type Acting = {
@@ -136,9 +160,19 @@ type Acting = {
   readonly policy: ReturnType<typeof makePolicy>
   readonly approvals: ReturnType<typeof makeApprovals>
   readonly audit: AuditLog
+  readonly exports: Exports
 }
 
-function listActions({ inventory, connections, vault, identity, policy, approvals, audit }: Acting): readonly Action[] {
+function listActions({
+  inventory,
+  connections,
+  vault,
+  identity,
+  policy,
+  approvals,
+  audit,
+  exports,
+}: Acting): readonly Action[] {
   return [
     ...inventoryActions({ inventory, connectionName: nameOf(connections), resolveConnection: connections.resolve }),
     ...briefActions({ inventory, connectionName: nameOf(connections) }),
@@ -148,6 +182,7 @@ function listActions({ inventory, connections, vault, identity, policy, approval
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
     ...approvalActions({ approvals }),
     ...auditActions({ log: audit }),
+    ...exportActions({ exports }),
     ...connectors.flatMap((connector) => connector.actions),
   ]
 }
