@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { z } from 'zod'
 import { Problem } from '../../core/problem.ts'
 import { attachment } from './disposition.ts'
@@ -30,8 +31,10 @@ export function exportRoute({ invoke, exportFile }: Pick<HttpDoorParts, 'invoke'
         'accept-ranges': 'none',
         'repr-digest': `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`,
       })
-      // Takes the handle with it, also when the client goes away.
-      return reply.send(file.createReadStream())
+      if (request.method !== 'HEAD') return reply.send(file.createReadStream())
+      await file.close()
+      // Not nothing: that would say a length of 0.
+      return reply.send(Readable.from([]))
     },
   }
 }

@@ -16,13 +16,17 @@ type Options = {
 }
 
 /** A workbook as a stream of bytes, never whole in memory. */
-export function xlsx(sheets: readonly Sheet[], { sheetRows = 1_048_576 }: Options = {}): AsyncIterable<Uint8Array> {
+export async function* xlsx(
+  sheets: readonly Sheet[],
+  { sheetRows = 1_048_576 }: Options = {},
+): AsyncGenerator<Uint8Array> {
   const zip = new ZipFile()
   const output = zip.outputStream as Readable
   const fail = (error: unknown) => output.destroy(error as Error)
   zip.on('error', fail)
+  // Begun by the first reader, not before: a fault of a stream that nobody listens to would end the process.
   write(zip, output, sheets, sheetRows).catch(fail)
-  return output
+  yield* output
 }
 
 async function write(zip: ZipFile, output: Readable, sheets: readonly Sheet[], sheetRows: number): Promise<void> {
