@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { z } from 'zod'
 import { Problem } from '../../core/problem.ts'
 import { attachment } from './disposition.ts'
+import { pathParams } from './input.ts'
 import type { HttpDoorParts } from './parts.ts'
 import { sendPending } from './rest.ts'
 import type { Route } from './route.ts'
@@ -18,7 +19,7 @@ export function exportRoute({ invoke, exportFile }: Pick<HttpDoorParts, 'invoke'
     path: '/api/v1/exports/:export/content',
     public: false,
     handle: async ({ request, reply }, { call }) => {
-      const { export: id } = request.params as { export: string }
+      const { export: id = '' } = pathParams(request.params)
       const answer = await invoke(call('http'), 'exports.exports.download', { export: id })
       if ('pending' in answer) return sendPending(reply, answer.pending)
       const { name, mediaType, bytes, sha256 } = Download.parse(answer.output)
