@@ -58,9 +58,10 @@ testOnEach('a plan is its owner’s and the administrators’', exportsMigration
 })
 
 testOnEach('of two processes one runs a plan', exportsMigrations, async (database, t) => {
-  const { room, make } = setUp(t, database)
+  const { room, make, clock } = setUp(t, database)
   const { id } = await room.plans.create(ada, weekly)
   const other = make()
+  clock.forward(5 * 24 * hour)
   t.after(other.close)
 
   const outcomes = await Promise.all([room, other, room].map((one) => outcome(one.plans.run(system, id))))
@@ -101,6 +102,7 @@ testOnEach(
     assert.match((await planOf(room, id)).problem?.detail ?? '', /you may not/)
     assert.deepEqual(await room.plans.due(), [])
 
+    clock.forward(7 * 24 * hour)
     world.people.delete(ada.id)
     assert.equal(await outcome(room.plans.run(system, id)), 'denied')
     assert.match((await planOf(room, id)).problem?.detail ?? '', /can no longer sign in/)
