@@ -121,7 +121,7 @@ function machines(world: World) {
   return defineDataset({
     title: 'Machines',
     describe: 'Machines.',
-    params: z.strictObject({ site: z.string().max(10).optional() }),
+    params: z.object({ site: z.string().max(10).optional() }),
     reads,
     sheets: () => [{ name: 'Machines', columns, rows: () => pages(world) }],
   })

@@ -2,13 +2,16 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { test } from 'node:test'
 import type { Principal } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
 import { newId } from '../../lib/ids.ts'
 import { testOnEach } from '../../testing/databases.ts'
 import { ada, bob, ended, eve, order, outcome, root, setUp, someone, until } from '../../testing/exports.ts'
 import type { Exports } from './exports.ts'
+import { makeFiles } from './files.ts'
 import { exportsMigrations } from './migrations.ts'
 import { makeStore } from './store.ts'
 
@@ -267,6 +270,35 @@ testOnEach('a file that is not what was written is not served', exportsMigration
   assert.equal(await room.openFile(id), undefined)
   for (const hostile of ['../outside', '..', '', `${id}/../${id}`, `${id}.part`])
     assert.equal(await room.openFile(hostile), undefined)
+})
+
+testOnEach('a run of this process goes on, however long its page takes', exportsMigrations, async (database, t) => {
+  const { room, world, clock } = setUp(t, database)
+  const gate = Promise.withResolvers<void>()
+  world.hold = gate.promise
+  const { id } = await room.create(ada, order)
+  await until(async () => world.pagesRead === 1)
+
+  clock.forward(31_000)
+  await room.sweep()
+  gate.resolve()
+
+  assert.equal((await ended(room, id)).state, 'ready')
+})
+
+testOnEach('a folder that others could enter is closed', exportsMigrations, async (database, t) => {
+  const { room, folder } = setUp(t, database)
+  mkdirSync(folder, { mode: 0o755 })
+
+  await room.init()
+
+  assert.equal(lstatSync(folder).mode & 0o777, 0o700)
+})
+
+test('a file is named by an id and by nothing else', async () => {
+  const files = makeFiles({ folder: tmpdir(), mostBytes: 1 })
+  for (const id of ['../x', '', 'exp_1', `${newId('exp')}/..`])
+    await assert.rejects(files.open(id, 1), /named by an id/)
 })
 
 const disks: readonly [title: string, type: string, detail: RegExp, spoil: (folder: string, base: string) => void][] = [

@@ -157,7 +157,7 @@ function keeping(room: Room) {
     for (const run of await store.running()) {
       const isDead = database.dialect === 'sqlite' ? run.runner !== runner.me : run.beat_at < deadline
       if (runner.isMine(run.id) || !isDead) continue
-      if (await store.change(run.id, run.runner, { state: 'failed', problem: JSON.stringify(interrupted) }))
+      if (await store.change(run.id, { state: 'failed', problem: JSON.stringify(interrupted) }))
         await files.remove(run.id)
     }
   }

@@ -27,14 +27,14 @@ export function makeFiles({ folder, mostBytes, create = createNew }: Parts) {
 
   return {
     /** @throws Problem in words for the owner when the disk is full or the folder cannot be written; too-large */
-    async write(id: string, chunks: AsyncIterable<string | Uint8Array>, signal: AbortSignal): Promise<Written> {
+    async write(id: string, chunks: AsyncIterable<string | Uint8Array>): Promise<Written> {
       const path = pathOf(id)
       const part = `${path}.part`
       let handle: FileHandle | undefined
       try {
         prepare(folder)
         handle = await create(part)
-        const written = await writeAll(handle, chunks, signal, mostBytes)
+        const written = await writeAll(handle, chunks, mostBytes)
         await handle.close()
         await rename(part, path)
         return written
@@ -76,13 +76,11 @@ type Written = { readonly bytes: number; readonly sha256: string }
 async function writeAll(
   handle: FileHandle,
   chunks: AsyncIterable<string | Uint8Array>,
-  signal: AbortSignal,
   most: number,
 ): Promise<Written> {
   const hash = createHash('sha256')
   let bytes = 0
   for await (const chunk of chunks) {
-    signal.throwIfAborted()
     const block = typeof chunk === 'string' ? Buffer.from(chunk, 'utf8') : chunk
     bytes += block.length
     if (bytes > most)
@@ -90,7 +88,6 @@ async function writeAll(
     hash.update(block)
     await handle.writeFile(block)
   }
-  signal.throwIfAborted()
   // A file that is said to be ready is on the disk.
   await handle.sync()
   return { bytes, sha256: hash.digest('hex') }

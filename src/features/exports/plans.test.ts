@@ -67,6 +67,7 @@ testOnEach('of two processes one runs a plan', exportsMigrations, async (databas
   const outcomes = await Promise.all([room, other, room].map((one) => outcome(one.plans.run(system, id))))
 
   assert.deepEqual(outcomes.sort(), ['conflict', 'conflict', 'done'])
+  assert.equal(await outcome(other.plans.run(system, id)), 'conflict', 'also when it comes late')
 })
 
 const refused: readonly [title: string, change: Partial<NewPlan>, outcome: string][] = [
@@ -206,6 +207,17 @@ testOnEach(
     assert.equal((await room.get(ada, lastExport ?? '')).state, 'ready')
   },
 )
+
+testOnEach('a file too large to be sent is not read for it', exportsMigrations, async (database, t) => {
+  const { room, world } = setUp(t, database)
+  world.rows = Array.from({ length: 9 }, () => [['x'.repeat(1_048_576)]])
+  const { id } = await room.plans.create(ada, publishing)
+  await room.plans.run(ada, id)
+
+  const { problem } = await published(room, id)
+
+  assert.deepEqual([problem?.type, world.asked], ['too-large', []])
+})
 
 testOnEach('nothing is published that the owner may no longer do', exportsMigrations, async (database, t) => {
   const { room, world } = setUp(t, database)

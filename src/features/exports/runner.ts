@@ -45,7 +45,7 @@ export function makeRunner(parts: Parts) {
     const beat = setInterval(() => void renew(row.id, run), beatMs)
     beat.unref()
     try {
-      await write(parts, row, me, sheets(run.stop.signal), run)
+      await write(parts, row, sheets(run.stop.signal), run)
       log.info({ export: row.id, dataset: row.dataset, rows: run.rows }, 'An export is ready')
     } catch (error) {
       await fail(row, run, error)
@@ -62,7 +62,7 @@ export function makeRunner(parts: Parts) {
   async function renew(id: string, run: Run): Promise<void> {
     try {
       const values = { row_count: run.rows, beat_at: parts.now().toISOString() }
-      if (!(await store.change(id, me, values))) run.stop.abort(new Error('the export was removed'))
+      if (!(await store.change(id, values))) run.stop.abort(new Error('the export was removed'))
     } catch (error) {
       log.warn({ err: error, export: id }, 'The sign of life of an export was not written')
     }
@@ -73,7 +73,7 @@ export function makeRunner(parts: Parts) {
     log.warn({ err: error, export: row.id, problem: problem.type }, 'An export failed')
     const values = { state: 'failed' as const, row_count: run.rows, problem: JSON.stringify(problem) }
     await store
-      .change(row.id, me, values)
+      .change(row.id, values)
       .catch((fault: unknown) => log.error({ err: fault, export: row.id }, 'The end of an export was not written'))
   }
 
@@ -108,7 +108,7 @@ export function makeRunner(parts: Parts) {
 const stopped = { type: 'cancelled', detail: 'The export was stopped before it was complete' } as const
 
 /** Known secrets are taken out first, so that no pseudonym is made of one; then what the profile leaves out. */
-async function write(parts: Parts, row: ExportRow, me: string, sheets: readonly Sheet[], run: Run): Promise<void> {
+async function write(parts: Parts, row: ExportRow, sheets: readonly Sheet[], run: Run): Promise<void> {
   const { store, files, redact, now } = parts
   const clean = mapPages(sheets, (page) => redact(page) as readonly Row[])
   const shown = row.profile === 'sanitised' ? sanitised(clean) : clean
@@ -117,9 +117,9 @@ async function write(parts: Parts, row: ExportRow, me: string, sheets: readonly 
     run.rows += page.length
     return page
   })
-  const { bytes, sha256 } = await files.write(row.id, formats[row.format].write(counted), run.stop.signal)
+  const { bytes, sha256 } = await files.write(row.id, formats[row.format].write(counted))
   const done = { row_count: run.rows, byte_count: bytes, sha256, ready_at: now().toISOString() }
-  if (await store.change(row.id, me, { ...done, state: 'ready', problem: null })) return
+  if (await store.change(row.id, { ...done, state: 'ready', problem: null })) return
   await files.remove(row.id)
   throw new Error('the export was removed while it ran')
 }

@@ -64,13 +64,12 @@ function daysOf(iso: string): number | undefined {
 }
 
 /**
- * XML 1.0 §2.2 has no form for most control characters and for halves of surrogate pairs. Readers of workbooks turn `_x0041_`
+ * XML 1.0 §2.2 has no form for most control characters. Readers of workbooks turn `_x0041_`
  * into a character (ECMA-376 part 1, §22.9.2.19), so a text that looks like that has its underscore written that way.
  */
 export function escaped(text: string): string {
   return (
     text
-      .toWellFormed()
       // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what XML leaves out
       .replaceAll(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, '')
       .replaceAll(/_(?=x[0-9a-f]{4}_)/gi, '_x005F_')

@@ -130,13 +130,12 @@ function sharing(db: Db) {
 }
 
 function running(db: Db) {
-  /** Changes a run only while it is this runner's: what was removed, or given up on, stays as it is. */
-  const change = async (id: string, runner: string, values: Partial<ExportRow>): Promise<boolean> => {
+  /** Changes a run only while it runs: what was removed, or given up on, stays as it is. */
+  const change = async (id: string, values: Partial<ExportRow>): Promise<boolean> => {
     const { numUpdatedRows } = await db
       .updateTable('export')
       .set(values)
       .where('id', '=', id)
-      .where('runner', '=', runner)
       .where('state', '=', 'running')
       .executeTakeFirst()
     return numUpdatedRows === 1n
