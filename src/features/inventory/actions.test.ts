@@ -19,7 +19,7 @@ const context: Context = {
 const connectionNames: Readonly<Record<string, string>> = { con_a: 'main' }
 
 async function setUp(database: Database) {
-  const inventory = makeInventory({ database, now: fixedClock().now })
+  const inventory = makeInventory({ database, subjectsOf: () => [], now: fixedClock().now })
   await inventory.applyBatch({
     connectionId: 'con_a',
     connector: 'example',

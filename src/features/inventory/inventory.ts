@@ -1,6 +1,7 @@
 import { Problem } from '../../core/problem.ts'
 import type { Database } from '../../lib/db/database.ts'
 import { makeBatches } from './batch.ts'
+import type { SubjectsOf } from './machines/match.ts'
 import { makeSearch } from './search.ts'
 import { type AssetRow, type RelatedRow, readAsset, readIncoming, readOutgoing } from './store-assets.ts'
 import { countsByKind } from './store-groups.ts'
@@ -20,10 +21,17 @@ export type Related = RelatedRow & { readonly direction: 'out' | 'in' }
 
 const relationLimit = 200
 
+type Parts = {
+  readonly database: Database
+  /** What a kind of system is the witness of. */
+  readonly subjectsOf: SubjectsOf
+  readonly now: () => Date
+}
+
 /** What the hub believes about the connected systems: written by syncs, searched by everyone. */
-export function makeInventory({ database, now }: { readonly database: Database; readonly now: () => Date }) {
+export function makeInventory({ database, subjectsOf, now }: Parts) {
   const index = database.dialect === 'sqlite' ? makeSqliteIndex(database) : makePostgresIndex(database)
-  const { applyBatch, finishFullRun, removeConnection } = makeBatches({ database, index, now })
+  const { applyBatch, finishFullRun, removeConnection } = makeBatches({ database, index, subjectsOf, now })
   return {
     applyBatch,
     finishFullRun,
