@@ -6,6 +6,7 @@ import { type Component, gather, type Loaded, maxMembers } from './gather.ts'
 import { inherit } from './inherit.ts'
 import { hashOf, keysOf, type Marks } from './marks.ts'
 import { type Cluster, type Partition, partition } from './partition.ts'
+import { removeVerdicts } from './store-decisions.ts'
 import {
   addMarks,
   dropEmptyMachines,
@@ -90,6 +91,7 @@ export async function forgetAssets(parts: Parts, tx: Db, at: string, seqs: reado
     keys.map(({ seq, key }) => [hashOf(key), seq]),
   )
   await removeMembers(database, tx, seqs)
+  await removeVerdicts(database, tx, seqs)
   const lostKeys = [...new Set(keys.map(({ key }) => key))]
   const machines = [...new Set(rows.map(({ machine_no }) => machine_no))]
   const others = await readMembers(database, tx, machines, maxMembers)
