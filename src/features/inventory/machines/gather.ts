@@ -73,7 +73,7 @@ async function neighboursOf(
   own: readonly Loaded[],
   isFirst: boolean,
 ): Promise<number[]> {
-  const keys = new Set(own.flatMap(({ marks }) => keysOf(marks)))
+  const keys = new Set(own.flatMap((asset) => asset.keys))
   await lookUp(database, tx, state, [...keys])
   const machines = [...new Set(own.flatMap(({ machine }) => machine ?? []))]
   const members = await readMembers(database, tx, machines, maxMembers)
@@ -91,11 +91,11 @@ async function neighboursOf(
   const saidOf = (seq: number) => verdicts.flatMap(({ a, b }) => (a === seq ? [b] : b === seq ? [a] : []))
   const hasVerdicts = verdicts.length > 0
   const near = new Set<number>()
-  const mates = own.map(({ seq, machine, marks }) => {
+  const mates = own.map(({ seq, machine, marks, keys }) => {
     const bound = [...(machine === null ? [] : (members.get(machine) ?? [])), ...(hasVerdicts ? saidOf(seq) : [])]
     state.neighbours.set(seq, bound)
     for (const other of bound) near.add(other)
-    return { seq, marks, others: matesOf(state, seq, marks) }
+    return { seq, marks, others: matesOf(state, seq, keys) }
   })
   await load(database, tx, state, [...near, ...mates.flatMap(({ others }) => [...others.keys()])])
   for (const { marks, others } of mates)
@@ -108,9 +108,9 @@ async function neighboursOf(
 }
 
 /** Who shares a key, and whether a strong one. */
-function matesOf({ holders }: State, seq: number, marks: Marks): Map<number, boolean> {
+function matesOf({ holders }: State, seq: number, keys: readonly string[]): Map<number, boolean> {
   const mates = new Map<number, boolean>()
-  for (const key of keysOf(marks))
+  for (const key of keys)
     for (const other of holders.get(key) ?? []) if (other !== seq) mates.set(other, mates.get(other) || isStrong(key))
   return mates
 }
@@ -144,7 +144,18 @@ async function load(database: Database, tx: Db, { loaded }: State, seqs: readonl
 export function loadedOf(row: CandidateRow): Loaded {
   const { seq, source_no, machine_no, kind, stale, connector, name, site } = row
   const marks = JSON.parse(row.marks) as Marks
-  return { seq, source: source_no, machine: machine_no, kind, live: stale === 0, connector, name, site, marks }
+  return {
+    seq,
+    source: source_no,
+    machine: machine_no,
+    kind,
+    live: stale === 0,
+    connector,
+    name,
+    site,
+    marks,
+    keys: keysOf(marks),
+  }
 }
 
 /** Groups of loaded assets that share a key, a machine or a verdict; groups in which nothing is decided are left out. */
@@ -162,9 +173,10 @@ function componentsOf(state: State): Component[] {
     if (one !== other) parent.set(one, other)
   }
   for (const [seq, others] of neighbours) for (const other of others) if (loaded.has(other)) unite(seq, other)
-  for (const { seq, marks } of loaded.values())
-    for (const key of keysOf(marks))
-      for (const other of holders.get(key) ?? []) if (loaded.has(other)) unite(seq, other)
+  for (const seqs of holders.values()) {
+    const [first, ...others] = seqs.filter((seq) => loaded.has(seq))
+    if (first !== undefined) for (const other of others) unite(first, other)
+  }
   const groups = Map.groupBy(loaded.values(), ({ seq }) => root(seq))
   const said = [...verdicts.values()]
   const saidIn = Map.groupBy(said, ({ a }) => root(a))

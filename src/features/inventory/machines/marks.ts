@@ -59,12 +59,19 @@ export function kindOf(key: string): KeyKind {
 }
 
 /**
- * 32 bits of a key, for the index of marks (FNV-1a, finished as in MurmurHash3). Two keys may have the same: the decision looks
- * at the marks themselves, so it costs a look and nothing more.
+ * 32 bits of a key, for the index of marks: 16 of its beginning and 16 of the whole, so that the keys of neighbours (`web0001`,
+ * `web0002`) are neighbours there and a batch writes few pages. Two keys may have the same number: the decision looks at the
+ * marks themselves, so that costs a look and nothing more.
  */
 export function hashOf(key: string): number {
+  const end = key.startsWith('fqdn:') ? key.indexOf('.') : key.length
+  return (fnv(key, end - 2) << 16) | (fnv(key, key.length) & 0xffff)
+}
+
+/** FNV-1a of the first characters, finished as in MurmurHash3. */
+function fnv(text: string, end: number): number {
   let h = 0x811c9dc5
-  for (let at = 0; at < key.length; at++) h = Math.imul(h ^ key.charCodeAt(at), 0x01000193)
+  for (let at = 0; at < end; at++) h = Math.imul(h ^ text.charCodeAt(at), 0x01000193)
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
   return h ^ (h >>> 13)
 }

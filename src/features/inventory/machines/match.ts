@@ -57,7 +57,7 @@ export async function matchChanges({ database, subjectsOf }: Parts, tx: Db, matc
   await touchMachines(database, tx, at, touched)
   const lostKeys = await writeMarks(database, tx, changes)
   const changed = changes.flatMap(({ after, before: _, ...rest }): Loaded[] =>
-    after ? [{ ...rest, source, connector, marks: after }] : [],
+    after ? [{ ...rest, source, connector, marks: after, keys: keysOf(after) }] : [],
   )
   const lost = changes.filter(({ after, before }) => !after && before)
   await removeMembers(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Observation } from '../../../core/connector.ts'
 import { inherit } from './inherit.ts'
-import { marksOf } from './marks.ts'
+import { keysOf, marksOf } from './marks.ts'
 import { type Candidate, partition, type Verdict } from './partition.ts'
 
 type Short = Partial<Observation> & Observation['machine'] & { kind?: string; stale?: true; was?: number }
@@ -26,7 +26,7 @@ function candidatesOf(world: World): Candidate[] {
     })
     assert.ok(marks)
     const source = sources.indexOf(name.replace(/\d+$/, '')) + 1
-    return { seq: at + 1, source, kind, live: stale === undefined, machine: was ?? null, marks }
+    return { seq: at + 1, source, kind, live: stale === undefined, machine: was ?? null, marks, keys: keysOf(marks) }
   })
 }
 

@@ -1,5 +1,5 @@
 import { type Contradiction, contradictionOf, type Evidence, evidenceOf, isEnough, scoreOf } from './evidence.ts'
-import { keysOf, kindOf, type Marks } from './marks.ts'
+import type { Marks } from './marks.ts'
 
 export type Candidate = {
   readonly seq: number
@@ -12,6 +12,8 @@ export type Candidate = {
   /** The machine that it belonged to so far. */
   readonly machine: number | null
   readonly marks: Marks
+  /** `keysOf` its marks. */
+  readonly keys: readonly string[]
 }
 
 /** What a person said about two assets; of several about the same two, the last in the list counts. */
@@ -61,6 +63,8 @@ type Question = {
 export function partition({ candidates, decided, ignored, verdicts }: Question): Partition {
   const bySeq = new Map(candidates.map((candidate) => [candidate.seq, candidate]))
   const chosen = candidates.filter(({ seq }) => decided.has(seq)).sort((a, b) => a.seq - b.seq)
+  const [first] = chosen
+  if (candidates.length === 1 && first) return { clusters: [{ members: [first], links: [] }], refused: [], clones: [] }
   const clones = findClones(candidates)
   const cloned = new Set(clones.map(({ key }) => key))
   const isEvidence = (key: string) => !ignored.has(key) && !cloned.has(key)
@@ -83,25 +87,29 @@ export function pairOf(a: number, b: number): string {
 }
 
 function findClones(candidates: readonly Candidate[]): Clone[] {
-  const holders = new Map<string, number[]>()
-  for (const { seq, source, kind, live, marks } of candidates) {
-    if (!live) continue
-    for (const key of keysOf(marks)) {
-      if (!isStrong(key)) continue
-      const place = `${source} ${kind} ${key}`
-      const seqs = holders.get(place)
-      if (seqs) seqs.push(seq)
-      else holders.set(place, [seq])
-    }
+  const live = candidates.filter((candidate) => candidate.live)
+  const clones: Clone[] = []
+  for (const [key, holders] of holdersOf(live, isStrong)) {
+    if (holders.length < 2) continue
+    for (const own of Map.groupBy(holders, ({ source, kind }) => `${source} ${kind}`).values())
+      if (own.length > 1) clones.push({ key, seqs: own.map(({ seq }) => seq) })
   }
-  return [...holders].flatMap(([place, seqs]) =>
-    seqs.length < 2 ? [] : [{ key: place.slice(place.indexOf(' ', place.indexOf(' ') + 1) + 1), seqs }],
-  )
+  return clones
+}
+
+function holdersOf(candidates: readonly Candidate[], isMeant: (key: string) => boolean): Map<string, Candidate[]> {
+  const holders = new Map<string, Candidate[]>()
+  for (const candidate of candidates)
+    for (const key of candidate.keys) {
+      const known = holders.get(key)
+      if (known) known.push(candidate)
+      else if (isMeant(key)) holders.set(key, [candidate])
+    }
+  return holders
 }
 
 export function isStrong(key: string): boolean {
-  const kind = kindOf(key)
-  return kind !== 'name' && kind !== 'address'
+  return !key.startsWith('name:') && !key.startsWith('address:')
 }
 
 /** All pairs that have something in common: those with enough as links, the others with the reason why not. */
@@ -137,16 +145,10 @@ function pairsToCompare(
   isEvidence: (key: string) => boolean,
   said: ReadonlyMap<string, Verdict>,
 ): Iterable<readonly [number, number]> {
-  const holders = new Map<string, number[]>()
-  for (const { seq, marks } of chosen)
-    for (const key of keysOf(marks)) {
-      const seqs = holders.get(key)
-      if (seqs) seqs.push(seq)
-      else if (isEvidence(key)) holders.set(key, [seq])
-    }
   const pairs = new Map<string, readonly [number, number]>()
-  for (const seqs of holders.values())
-    for (const [at, a] of seqs.entries()) for (const b of seqs.slice(at + 1)) pairs.set(pairOf(a, b), [a, b])
+  for (const holders of holdersOf(chosen, isEvidence).values())
+    for (const [at, { seq: a }] of holders.entries())
+      for (const { seq: b } of holders.slice(at + 1)) pairs.set(pairOf(a, b), [a, b])
   for (const { a, b } of said.values()) pairs.set(pairOf(a, b), a < b ? [a, b] : [b, a])
   return pairs.values()
 }
