@@ -1,7 +1,7 @@
 import type { Database, Db } from '../../../lib/db/database.ts'
 import { evidenceOf, isEnough } from './evidence.ts'
 import { hashOf, keysOf, type Marks } from './marks.ts'
-import { type Candidate, isStrong, type Verdict } from './partition.ts'
+import { type Candidate, isStrong, mayBeEvidence, type Verdict } from './partition.ts'
 import { type CandidateRow, readCandidates, readHolders, readMembers, readVerdicts } from './store-matching.ts'
 
 /** An asset as matching knows it. */
@@ -117,7 +117,7 @@ function matesOf({ holders }: State, seq: number, keys: readonly string[]): Map<
 
 function isLinked(a: Marks, b: Marks, ignored: ReadonlySet<string>): boolean {
   return isEnough(
-    evidenceOf(a, b, (key) => !ignored.has(key)),
+    evidenceOf(a, b, (key) => mayBeEvidence(key, ignored)),
     a,
     b,
   )

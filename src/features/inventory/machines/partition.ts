@@ -50,7 +50,7 @@ type Question = {
   readonly candidates: readonly Candidate[]
   /** Those to decide about; the others only tell which keys are shared. */
   readonly decided: ReadonlySet<number>
-  /** Keys that so many assets share that they say nothing. */
+  /** Keys that so many assets share that no pair is looked for by them. */
   readonly ignored: ReadonlySet<string>
   readonly verdicts: readonly Verdict[]
 }
@@ -67,9 +67,9 @@ export function partition({ candidates, decided, ignored, verdicts }: Question):
   if (candidates.length === 1 && first) return { clusters: [{ members: [first], links: [] }], refused: [], clones: [] }
   const clones = findClones(candidates)
   const cloned = new Set(clones.map(({ key }) => key))
-  const isEvidence = (key: string) => !ignored.has(key) && !cloned.has(key)
+  const isEvidence = (key: string) => mayBeEvidence(key, ignored) && !cloned.has(key)
   const said = new Map(verdicts.map((verdict) => [pairOf(verdict.a, verdict.b), verdict]))
-  const { links, refused } = compare(chosen, bySeq, isEvidence, said)
+  const { links, refused } = compare(chosen, bySeq, { isEvidence, ignored }, said)
   const live = joinLive(
     chosen.filter((candidate) => candidate.live),
     links.filter(({ a, b }) => bySeq.get(a)?.live && bySeq.get(b)?.live),
@@ -108,6 +108,11 @@ function holdersOf(candidates: readonly Candidate[], isMeant: (key: string) => b
   return holders
 }
 
+/** What too many share says nothing, but for a name: `web01` is at every site, and with an address it is still one of them. */
+export function mayBeEvidence(key: string, ignored: ReadonlySet<string>): boolean {
+  return !ignored.has(key) || key.startsWith('name:')
+}
+
 export function isStrong(key: string): boolean {
   return !key.startsWith('name:') && !key.startsWith('address:')
 }
@@ -116,12 +121,12 @@ export function isStrong(key: string): boolean {
 function compare(
   chosen: readonly Candidate[],
   bySeq: ReadonlyMap<number, Candidate>,
-  isEvidence: (key: string) => boolean,
+  { isEvidence, ignored }: { isEvidence: (key: string) => boolean; ignored: ReadonlySet<string> },
   said: ReadonlyMap<string, Verdict>,
 ): { links: Link[]; refused: Refusal[] } {
   const links: Link[] = []
   const refused: Refusal[] = []
-  for (const [a, b] of pairsToCompare(chosen, isEvidence, said)) {
+  for (const [a, b] of pairsToCompare(chosen, (key) => isEvidence(key) && !ignored.has(key), said)) {
     const [one, other] = [bySeq.get(a), bySeq.get(b)]
     if (!one || !other) continue
     const evidence = evidenceOf(one.marks, other.marks, isEvidence)
@@ -132,21 +137,31 @@ function compare(
     if (verb === 'join') links.push({ ...link, evidence: [byPerson, ...evidence] })
     else if (verb === 'split') refused.push({ ...link, areLive, because: 'split' })
     else if (!isEnough(evidence, one.marks, other.marks)) refused.push({ ...link, areLive, because: 'weak' })
-    else if (contradiction) refused.push({ ...link, areLive, because: contradiction.kind })
+    else if (contradiction && !(isSuccession(one, other) && contradiction.kind === 'uuid' && hasParts(evidence)))
+      refused.push({ ...link, areLive, because: contradiction.kind })
     else links.push(link)
   }
   return { links: links.sort((x, y) => scoreOf(y.evidence) - scoreOf(x.evidence) || x.a - y.a || x.b - y.b), refused }
+}
+
+/** One took the place of the other: made anew or restored, it may have another UUID and the same card or serial. */
+function isSuccession(a: Candidate, b: Candidate): boolean {
+  return a.live !== b.live && a.source === b.source && a.kind === b.kind
+}
+
+function hasParts(evidence: readonly Evidence[]): boolean {
+  return evidence.some(({ kind }) => kind === 'mac' || kind === 'serial')
 }
 
 const byPerson: Evidence = { kind: 'person', value: 'joined by a person', strength: 'strong' }
 
 function pairsToCompare(
   chosen: readonly Candidate[],
-  isEvidence: (key: string) => boolean,
+  isMeant: (key: string) => boolean,
   said: ReadonlyMap<string, Verdict>,
 ): Iterable<readonly [number, number]> {
   const pairs = new Map<string, readonly [number, number]>()
-  for (const holders of holdersOf(chosen, isEvidence).values())
+  for (const holders of holdersOf(chosen, isMeant).values())
     for (const [at, { seq: a }] of holders.entries())
       for (const { seq: b } of holders.slice(at + 1)) pairs.set(pairOf(a, b), [a, b])
   for (const { a, b } of said.values()) pairs.set(pairOf(a, b), a < b ? [a, b] : [b, a])
@@ -242,17 +257,23 @@ function attachStale(
   for (const candidate of stale) {
     const { seq, machine } = candidate
     // The links are in the order of their strength.
-    const best = links.find(({ a, b }) => {
-      const cluster = a === seq ? liveHome.get(b) : b === seq ? liveHome.get(a) : undefined
-      return cluster !== undefined && !isSplit(seq, cluster)
+    const own = links.flatMap((link) => {
+      const cluster = link.a === seq ? liveHome.get(link.b) : link.b === seq ? liveHome.get(link.a) : undefined
+      return cluster && !isSplit(seq, cluster) ? [{ link, cluster, score: scoreOf(link.evidence) }] : []
     })
-    const linked = best && liveHome.get(best.a === seq ? best.b : best.a)
-    if (best) linked?.links.push(best)
-    const home = linked ?? (machine === null ? undefined : mostOf(machine, all, (cluster) => !isSplit(seq, cluster)))
+    const [best] = own
+    const isClear = best && own.every(({ cluster, score }) => cluster === best.cluster || score < best.score)
+    if (isClear) best.cluster.links.push(best.link)
+    const isPossible = (cluster: Growing) => !isSplit(seq, cluster) && !isContradicted(candidate, cluster)
+    const home = isClear ? best.cluster : machine === null ? undefined : mostOf(machine, all, isPossible)
     if (home) home.members.push(candidate)
     else all.push({ members: [candidate], links: [] })
   }
   return all
+}
+
+function isContradicted(candidate: Candidate, { members }: Growing): boolean {
+  return members.some((member) => member.live && contradictionOf(member.marks, candidate.marks, []) !== undefined)
 }
 
 /** The group that holds most of what a machine was. */
