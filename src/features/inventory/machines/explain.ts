@@ -29,7 +29,11 @@ export async function explain(database: Database, members: readonly number[]): P
   const own = new Set(members)
   const about = components
     .filter(({ candidates }) => candidates.some(({ seq }) => own.has(seq)))
-    .map((component) => ({ component, decision: partition(component) }))
+    // Those that only share a weak key take part as well here: they are who else it may be.
+    .map((component) => {
+      const decided = new Set(component.candidates.map(({ seq }) => seq))
+      return { component, decision: partition({ ...component, decided }) }
+    })
   const links = about.flatMap(({ decision }) =>
     decision.clusters.flatMap((cluster) => cluster.links.filter(({ a, b }) => own.has(a) && own.has(b))),
   )
