@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
 import { connectors } from './connectors/index.ts'
 import type { Action, Resource } from './core/action.ts'
+import type { Subject } from './core/connector.ts'
 import { makeHttpDoor } from './doors/http/door.ts'
 import { makeMcpDoor } from './doors/mcp/door.ts'
 import { makeSchedule } from './doors/schedule/schedule.ts'
@@ -205,7 +206,7 @@ function openIdentity(
 }
 
 function openSystems({ config, database, now, version }: Parts, vault: ReturnType<typeof makeVault>, log: Log) {
-  const inventory = makeInventory({ database, now })
+  const inventory = makeInventory({ database, subjectsOf, now })
   const allowLoopback = config.ATLAS_ALLOW_LOOPBACK_CONNECTIONS
   const connections = makeConnections({
     database,
@@ -230,6 +231,11 @@ async function readiness(database: Database): Promise<Record<string, boolean | s
     new Promise<string>((resolve) => setTimeout(resolve, 2000, 'slow').unref()),
   ])
   return { database: answers }
+}
+
+/** What a kind of system is the witness of; nothing when this version no longer has it. */
+function subjectsOf(connector: string): readonly Subject[] {
+  return connectors.find(({ id }) => id === connector)?.subjects ?? []
 }
 
 function httpConfig({ config, tls }: Parts) {
