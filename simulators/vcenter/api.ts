@@ -25,6 +25,8 @@ type Parts = {
   readonly denied: ReadonlySet<string>
   readonly version: string
   readonly calls: LoggedCall[]
+  /** Told of each call before it is answered, so that a test can act in between. */
+  readonly heard: (method: string) => void
 }
 
 const instanceUuid = '5a0e0e5e-7a1b-4c55-9d7a-000000000001'
@@ -47,6 +49,7 @@ export function makeApi(parts: Parts) {
     const self = refIn(child(call, '_this'))
     const isLogin = call.name === 'Login'
     calls.push({ method: call.name, self: self.id, args: isLogin ? {} : textsOf(call) })
+    parts.heard(call.name)
     if (call.name === 'RetrieveServiceContent') return done(call.name, serviceContent(parts.version))
     if (isLogin) return login(call)
     const held = sessions.find(request.headers.cookie)

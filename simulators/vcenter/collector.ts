@@ -109,11 +109,15 @@ export function makeCollector({ inventory, other, pageSize }: Parts) {
     /** One filter a session is enough for us. */
     updates(session: Session, request: XmlElement) {
       const [filter] = session.filters
-      if (!filter) return { body: '', items: 0 }
       const version = textIn(request, 'version') ?? ''
+      if (version !== '' && !session.versions.includes(version)) throw unknownVersion()
+      if (!filter) return { body: '', items: 0 }
       const most = size(child(request, 'options'), 'maxObjectUpdates')
-      if (version === '' || version.startsWith('first-')) return initial(session, filter, version, most)
-      return since(session, filter, version, most)
+      const isFirst = version === '' || version.startsWith('first-')
+      const set = isFirst ? initial(session, filter, version, most) : since(session, filter, version, most)
+      // The version before the last one is good too: its answer may have been lost on the way.
+      if (set.version !== undefined) session.versions = [version, set.version]
+      return set
     },
   }
 
@@ -136,7 +140,7 @@ export function makeCollector({ inventory, other, pageSize }: Parts) {
     const known = entries.filter(({ ref, kind, names }) => kind !== 'modify' || watched(spec, ref, names).length > 0)
     const part = known.slice(0, most)
     const last = part.at(-1)
-    if (!last) return { body: '', items: 0 }
+    if (!last) return { body: '', items: 0, version: undefined }
     const parts = part.map((entry) => told(session, spec, entry))
     return updateSet(String(last.seq), id, parts, part.length < known.length)
   }
@@ -184,7 +188,8 @@ function updateSet(version: string, filter: string, parts: readonly string[], is
       ? ''
       : `<filterSet><filter type="PropertyFilter">${escaped(filter)}</filter>${parts.join('')}</filterSet>`
   const truncated = isTruncated ? tag('truncated', true) : ''
-  return { body: `<returnval>${tag('version', version)}${set}${truncated}</returnval>`, items: parts.length }
+  const body = `<returnval>${tag('version', version)}${set}${truncated}</returnval>`
+  return { body, items: parts.length, version }
 }
 
 function readSpec(spec: XmlElement | undefined): FilterSpec {

@@ -100,7 +100,7 @@ export function makeMachines(truth: Truth, places: Places, state: State) {
       mac: `00:50:56:ff:${number.slice(-4, -2)}:${number.slice(-2)}`,
       hostName: '',
       addresses: [],
-      platform: 'Debian GNU/Linux 12 (64-bit)',
+      platform: name.includes('windows') ? 'Windows Server 2022' : 'Debian 12',
       cpus: 2,
       memoryMib: 4 * gib,
       isTemplate,

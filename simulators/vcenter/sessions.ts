@@ -14,6 +14,8 @@ export type Session = {
   readonly pages: Map<string, Page>
   /** The first updates that are still being told. */
   initial: Page | undefined
+  /** Versions of updates that may be gone on from. */
+  versions: readonly string[]
 }
 
 export type Account = { readonly name: string; readonly password: string; readonly privileges: ReadonlySet<string> }
@@ -64,6 +66,7 @@ export function makeSessions(accounts: readonly Account[], now: () => Date, idle
         filters: new Map(),
         pages: new Map(),
         initial: undefined,
+        versions: [],
       }
       open.set(cookie, session)
       return { cookie, session }

@@ -52,6 +52,7 @@ export async function startVcenter(options: VcenterOptions = {}) {
   const methods = makeMethods({ inventory, collector, tasks, queryEvents, now: clock.now })
   const denied = new Set<string>()
   const calls: LoggedCall[] = []
+  let listener: (method: string) => void = () => {}
   const switches = {
     ...inventory.changes,
     setPageSize: (size: number) => void Object.assign(settings, { pageSize: size }),
@@ -64,7 +65,16 @@ export async function startVcenter(options: VcenterOptions = {}) {
   const server = await startServer({
     clock,
     ownFaults: ['session-ends', 'vanish'],
-    handle: makeApi({ inventory, sessions, methods, settle: tasks.settle, denied, version, calls }),
+    handle: makeApi({
+      inventory,
+      sessions,
+      methods,
+      settle: tasks.settle,
+      denied,
+      version,
+      calls,
+      heard: (method) => listener(method),
+    }),
     admin: (request) => administer(inventory, switches, request),
     ...(options.port !== undefined && { port: options.port }),
     ...(options.ca && { ca: options.ca }),
@@ -83,6 +93,10 @@ export async function startVcenter(options: VcenterOptions = {}) {
     requests: server.requests,
     /** Every call of a method so far; `splice(0)` forgets them. */
     calls,
+    /** Hears of each call before it is answered, to change something just then. */
+    listen: (hear: (method: string) => void) => {
+      listener = hear
+    },
     sessions: () => [...sessions.open.values()],
     machine: inventory.machine,
     fault: server.faults.plan,
