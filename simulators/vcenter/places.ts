@@ -52,7 +52,12 @@ export function makePlaces(truth: Truth, state: State) {
       ...more,
     },
   })
-  const hostsOf = (cluster: number) => devicesOf(truth, cluster)
+  const hosts = new Map<number, number[]>()
+  const hostsOf = (cluster: number): number[] => {
+    const known = hosts.get(cluster) ?? devicesOf(truth, cluster)
+    hosts.set(cluster, known)
+    return known
+  }
 
   function clusterAt(index: number): ManagedObject {
     const { name, site } = estate.cluster(index)
