@@ -52,8 +52,12 @@ export function these(refs: readonly Ref[]): Selection {
 
 /** Each object and all that it is in. */
 export function upFrom(refs: readonly Ref[]): Selection {
-  const up = traversal('up', 'ManagedEntity', 'parent', [el('selectSet', [el('name', 'up')])])
-  return refs.map((ref) => el('objectSet', [refEl('obj', ref), up]))
+  return refs.map((ref, i) => {
+    // A traversal goes on to itself by its name, which is one of its own in the whole request.
+    const name = `up${i}`
+    const up = traversal(name, 'ManagedEntity', 'parent', [el('selectSet', [el('name', name)])])
+    return el('objectSet', [refEl('obj', ref), up])
+  })
 }
 
 function traversal(name: string, type: string, path: string, next: readonly Xml[] = []): Xml {
@@ -61,7 +65,8 @@ function traversal(name: string, type: string, path: string, next: readonly Xml[
   return el('selectSet', parts, { 'xsi:type': 'TraversalSpec' })
 }
 
-function foundIn(object: XmlElement): Found {
+/** One `objects` element. */
+export function foundIn(object: XmlElement): Found {
   return { ref: refOf(at(object, 'obj')), properties: valuesIn(all(object, 'propSet')) }
 }
 
