@@ -16,7 +16,13 @@ export type FilterSpec = {
 type Selected = { readonly ref: Ref; readonly skip: boolean; readonly path: 'view' | 'parent' | undefined }
 
 /** Where an answer goes on. */
-export type Page = { readonly spec: FilterSpec; readonly rest: Iterator<Ref>; seq: number }
+export type Page = {
+  readonly spec: FilterSpec
+  readonly rest: Iterator<Ref>
+  readonly seq: number
+  /** Objects in each answer. */
+  readonly most: number
+}
 
 type Parts = {
   readonly inventory: Inventory
@@ -74,8 +80,8 @@ export function makeCollector({ inventory, other, pageSize }: Parts) {
     return { parts, isLast: next.done === true }
   }
 
-  function answer(session: Session, page: Page, most: number): { body: string; items: number } {
-    const { parts, isLast } = take(page, most, (ref) => {
+  function answer(session: Session, page: Page): { body: string; items: number } {
+    const { parts, isLast } = take(page, page.most, (ref) => {
       const object = find(session, ref)
       const values = object && valuesOf(object, page.spec)
       return values && `<objects>${refTag('obj', ref)}${values.map(propSet).join('')}</objects>`
@@ -92,14 +98,14 @@ export function makeCollector({ inventory, other, pageSize }: Parts) {
   return {
     retrieve(session: Session, request: XmlElement) {
       const spec = readSpec(child(request, 'specSet'))
-      const page = { spec, rest: select(session, spec), seq: 0 }
-      return answer(session, page, size(child(request, 'options'), 'maxObjects'))
+      const most = size(child(request, 'options'), 'maxObjects')
+      return answer(session, { spec, rest: select(session, spec), seq: 0, most })
     },
     resume(session: Session, token: string) {
       const page = session.pages.get(token)
       if (!page) throw invalid('token')
       session.pages.delete(token)
-      return answer(session, page, pageSize())
+      return answer(session, page)
     },
     createFilter(session: Session, request: XmlElement): Ref {
       const id = `session[${session.key}]${inventory.state.newId('filter')}`
@@ -122,7 +128,7 @@ export function makeCollector({ inventory, other, pageSize }: Parts) {
   }
 
   function initial(session: Session, [id, spec]: [string, FilterSpec], version: string, most: number) {
-    if (version === '') session.initial = { spec, rest: select(session, spec), seq: inventory.state.seq() }
+    if (version === '') session.initial = { spec, rest: select(session, spec), seq: inventory.state.seq(), most }
     const page = session.initial
     if (!page) throw unknownVersion()
     const { parts, isLast } = take(page, most, (ref) => {
@@ -193,6 +199,7 @@ function updateSet(version: string, filter: string, parts: readonly string[], is
 }
 
 function readSpec(spec: XmlElement | undefined): FilterSpec {
+  if (children(spec, 'propSet').length === 0 || children(spec, 'objectSet').length === 0) throw invalid('specSet')
   return {
     sets: children(spec, 'propSet').map((set) => ({
       type: textIn(set, 'type') ?? '',

@@ -48,6 +48,7 @@ const meanings: Readonly<Record<string, Fault>> = {
     type: 'conflict',
     detail: 'vCenter does not support this for this object, for example for a template.',
   },
+  NotImplemented: { type: 'conflict', detail: 'This vSphere does not offer this.' },
   InvalidCollectorVersion: { type: 'conflict', detail: 'vCenter does not know from where to go on.' },
   InvalidName: { type: 'conflict', detail: 'vCenter does not take this name.' },
   SnapshotDisabled: { type: 'conflict', detail: 'Snapshots are switched off for this virtual machine.' },

@@ -38,8 +38,7 @@ export async function readOffSince(http: Http, service: Service, now: Date): Pro
     await readBetween(now.getTime() - furthest, now.getTime() + days)
   } catch (error) {
     // Without the right to read events, or on a host that keeps none, everything but these times is still worth having.
-    const isMissing =
-      error instanceof Problem && ['upstream-denied', 'conflict', 'upstream-failed'].includes(error.type)
+    const isMissing = error instanceof Problem && (error.type === 'upstream-denied' || error.type === 'conflict')
     if (!isMissing) throw error
     return new Map()
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Context, handlerOf } from '../../core/action.ts'
 import type { Http, XmlElement } from '../../core/connector.ts'
+import { Problem } from '../../core/problem.ts'
 import { Secret } from '../../core/secret.ts'
 import { parseXml } from '../../lib/xml.ts'
 import { upstream } from '../../testing/upstream.ts'
@@ -12,9 +13,13 @@ import type { Scene } from './basis.ts'
 import { explain } from './explain.ts'
 import { vcenter } from './index.ts'
 import { observe } from './observe.ts'
+import { readOffSince } from './power-events.ts'
 import { type Found, foundIn } from './properties.ts'
+import { serviceOf } from './service.ts'
 import { all, at, el } from './soap.ts'
-import { addPlaces, type Places } from './tree.ts'
+import { runTask } from './tasks.ts'
+import { addPlaces, type Places, placeIn } from './tree.ts'
+import { currentSession, readChanges } from './watch.ts'
 
 // Replies as vCenter 8 writes them; the rest is tried against simulators/vcenter and test/real.
 
@@ -138,6 +143,7 @@ const faults = [
   ['ManagedObjectNotFound', { type: 'not-found', detail: 'vCenter does not have this object, or not any more.' }],
   ['vim25:ToolsUnavailable', 'conflict'],
   ['InvalidPowerState', 'conflict'],
+  ['NotImplemented', 'conflict'],
   ['SomethingNew', { type: 'upstream-failed', detail: 'vCenter reports SomethingNew.' }],
   ['https://vc.example.net/secret', { type: 'upstream-failed', detail: 'vCenter reports an unknown fault.' }],
 ] as const
@@ -156,6 +162,10 @@ test('A SOAP fault is told as what it means, whatever its status; nothing of its
     type: 'upstream-denied',
     detail: 'The vCenter account lacks the privilege VirtualMachine.Interact.PowerOff for this.',
   })
+  const odd = parseXml(
+    '<Envelope><Body><Fault><detail><NoPermissionFault type="NoPermission"><privilegeId>hunter2 at vc.example.net!</privilegeId></NoPermissionFault></detail></Fault></Body></Envelope>',
+  )
+  assert.equal(explain(500, odd)?.detail, 'The vCenter account lacks a privilege for this.')
   for (const other of [undefined, null, 'text', {}, [], { name: 'Envelope', children: [] }, parseXml('<html/>')])
     assert.equal(explain(500, other), undefined)
   assert.equal(explain(200, reply('vm.xml')), undefined)
@@ -176,6 +186,8 @@ test('Text becomes text, never markup (claims: D16)', () => {
   }
 })
 
+const config = { url: 'https://vc.example.net', pageSize: 200 }
+
 const cookies = [
   ['vmware_soap_session="4f0a"; Path=/; HttpOnly; Secure; ', '"4f0a"'],
   ['other=1; Path=/\nvmware_soap_session=4f0a-17; Path=/', '4f0a-17'],
@@ -187,14 +199,7 @@ const cookies = [
 ] as const
 for (const [header, value] of cookies) {
   test(`Signing in takes the session from ${JSON.stringify(header)}`, async () => {
-    const replies = [reply('service-content.xml'), parseXml('<Envelope><Body><LoginResponse/></Body></Envelope>')]
-    const http = {
-      exchange: async (_exchange, schema) => {
-        const headers: Record<string, string> = header === undefined ? {} : { 'set-cookie': header }
-        return { status: 200, body: schema.parse(replies.shift()), headers }
-      },
-    } as Pick<Http, 'exchange'> as Http
-    const credential = { username: new Secret('atlas'), password: new Secret('x') }
+    const { http } = answering([reply('service-content.xml'), answer('Login', '')], header)
 
     const session = signIn({ http, credential })
 
@@ -203,18 +208,143 @@ for (const [header, value] of cookies) {
   })
 }
 
-test('A reply that is not the answer to the call is not believed (claims: D30)', async () => {
-  for (const text of ['<html/>', '<Envelope/>', '<Envelope><Body><LogoutResponse/></Body></Envelope>']) {
-    const http = {
-      exchange: async (_exchange, schema) => ({ status: 200, body: schema.parse(parseXml(text)), headers: {} }),
-    } as Pick<Http, 'exchange'> as Http
-    const credential = { username: new Secret('atlas'), password: new Secret('x') }
+const credential = { username: new Secret('atlas'), password: new Secret('x') }
 
-    await assert.rejects(signIn({ http, credential }), { name: 'ZodError' }, text)
-  }
+/** A system that gives these answers in turn, the last one for ever. */
+function answering(replies: readonly XmlElement[], cookie?: string) {
+  const bodies: string[] = []
+  const headers: Record<string, string> = cookie === undefined ? {} : { 'set-cookie': cookie }
+  const http = {
+    exchange: async ({ body }, schema) => {
+      const next = replies[Math.min(bodies.length, replies.length - 1)]
+      bodies.push(String(body))
+      return { status: 200, body: schema.parse(next), headers }
+    },
+  } as Pick<Http, 'exchange'> as Http
+  return { http, bodies }
+}
+
+function answer(method: string, inner: string): XmlElement {
+  return parseXml(`<Envelope><Body><${method}Response>${inner}</${method}Response></Body></Envelope>`)
+}
+
+function objects(type: string, id: string, path: string, value: string): XmlElement {
+  const set = `<propSet><name>${path}</name><val>${value}</val></propSet>`
+  return answer(
+    'RetrievePropertiesEx',
+    `<returnval><objects><obj type="${type}">${id}</obj>${set}</objects></returnval>`,
+  )
+}
+
+test('A reply that is not the answer to the call is not believed (claims: D30)', async () => {
+  for (const text of ['<html/>', '<Envelope/>', '<Envelope><Body><LogoutResponse/></Body></Envelope>'])
+    await assert.rejects(signIn({ http: answering([parseXml(text)]).http, credential }), { name: 'ZodError' }, text)
 })
 
-const config = { url: 'https://vc.example.net', pageSize: 200 }
+test('What a reply must have and lacks is told in words (claims: D30)', async () => {
+  const content = reply('service-content.xml')
+  const { signal } = new AbortController()
+  const { service } = scene()
+  const task = { http: answering([answer('ResetVM_Task', '')]).http, service, signal, waitSeconds: 0 }
+  const reset = { method: 'ResetVM_Task', self: { type: 'VirtualMachine', id: 'vm-1' } }
+  const attempts = [
+    [serviceOf(answering([answer('RetrieveServiceContent', '<returnval/>')]).http), /is not a vCenter/],
+    [
+      currentSession(answering([answer('CurrentTime', ''), answer('RetrievePropertiesEx', '')]).http, service),
+      /in which session/,
+    ],
+    [runTask(task, reset), /without saying which/],
+    [
+      run('vcenter.vm.power', { change: 'on' }, [
+        content,
+        objects('VirtualMachine', 'vm-1', 'runtime.powerState', 'odd'),
+      ]),
+      /does not say whether vm-1 is on/,
+    ],
+  ] as const
+  for (const [attempt, detail] of attempts) await assert.rejects(attempt, { type: 'upstream-invalid', detail })
+})
+
+/** Runs an action on vm-1 against these answers. */
+async function run(name: string, input: object, replies: readonly XmlElement[]) {
+  const action = vcenter.actions.find((one) => one.name === name)
+  assert.ok(action)
+  const context = contextWith(answering(replies).http)
+  return handlerOf(action).run(action.input.parse({ connection: 'vc', id: 'vm-1', ...input }), context)
+}
+
+function contextWith(http: Http): Context {
+  return {
+    principal: { id: 'usr_1', kind: 'user', name: 'Ana', bindings: [], version: '1' },
+    door: 'http',
+    requestId: 'req_1',
+    signal: new AbortController().signal,
+    connection: { id: 'con_1', config, http },
+  }
+}
+
+test('One ESXi host has other ids, no pages for people, and a warning', async () => {
+  const parts = { rootFolder: 'ha-folder-root', propertyCollector: 'ha-property-collector' }
+  const more = { viewManager: 'ViewManager', sessionManager: 'ha-sessionmgr' }
+  const refs = Object.entries({ ...parts, ...more }).map(([name, id]) => `<${name}>${id}</${name}>`)
+  const about = '<about><version>8.0.2</version><apiType>HostAgent</apiType><apiVersion>8.0.2.0</apiVersion></about>'
+  const content = answer('RetrieveServiceContent', `<returnval>${refs.join('')}${about}</returnval>`)
+  const session = objects('SessionManager', 'ha-sessionmgr', 'currentSession', '<key>k</key><userName>root</userName>')
+  const { http, bodies } = answering([content, answer('CurrentTime', ''), session])
+
+  const outcome = await vcenter.check({ config, http, signal: new AbortController().signal })
+
+  assert.deepEqual(outcome, {
+    version: '8.0.2',
+    account: 'root',
+    warnings: ['This is one ESXi host, not a vCenter. Atlas was never tried with one.'],
+  })
+  assert.match(bodies[2] ?? '', /<_this type="PropertyCollector">ha-property-collector</)
+  const esxi = { ...scene(), service: { ...scene().service, isVirtualCenter: false } }
+  assert.equal(observe(esxi, { ref: { type: 'VirtualMachine', id: '12' }, properties: new Map() })[0]?.url, undefined)
+})
+
+test('Events without end are given up after a bounded number of calls', async () => {
+  const event =
+    '<returnval type="VmPoweredOffEvent"><createdTime>2026-11-01T00:00:00Z</createdTime><vm><vm>vm-1</vm></vm></returnval>'
+  const { http, bodies } = answering([answer('QueryEvents', event.repeat(1000))])
+  const eventManager = { type: 'EventManager', id: 'EventManager' }
+
+  const since = await readOffSince(http, { ...scene().service, eventManager }, new Date('2026-11-20T00:00:00Z'))
+
+  assert.deepEqual([...since], [['vm-1', '2026-11-01T00:00:00.000Z']])
+  assert.equal(bodies.length, 40)
+})
+
+test('Events that are not to be had leave the times out; a failure is a failure', async () => {
+  const service = { ...scene().service, eventManager: { type: 'EventManager', id: 'EventManager' } }
+  const failing = (type: 'upstream-denied' | 'conflict' | 'upstream-failed') => {
+    const http = { exchange: async () => Promise.reject(new Problem(type)) } as Pick<Http, 'exchange'> as Http
+    return readOffSince(http, service, new Date())
+  }
+
+  for (const type of ['upstream-denied', 'conflict'] as const) assert.equal((await failing(type)).size, 0)
+  await assert.rejects(failing('upstream-failed'), { type: 'upstream-failed' })
+})
+
+test('Updates that say that there are more, but do not go on, end', async () => {
+  const { http, bodies } = answering([
+    answer('WaitForUpdatesEx', '<returnval><version>7</version><truncated>true</truncated></returnval>'),
+  ])
+
+  assert.deepEqual(await readChanges(http, scene().service, '6'), { changes: [], version: '7' })
+  assert.equal(bodies.length, 2)
+})
+
+test('Folders that are in each other end nowhere, and not never', () => {
+  const tree: Places = new Map([
+    ['a', { type: 'Folder', id: 'a', name: 'A', parent: 'b' }],
+    ['b', { type: 'Folder', id: 'b', name: 'B', parent: 'a' }],
+  ])
+
+  assert.deepEqual(placeIn(tree, 'a'), {})
+})
+
 const requestHeaders = { 'content-type': 'text/xml; charset=utf-8', SOAPAction: '"urn:vim25/6.5"' }
 
 type Shown = {
@@ -231,14 +361,8 @@ test('The requests of one reading are exactly these', async (t: TestContext) => 
     body: fixture(`request-${name}.xml`).trimEnd(),
     reply: reply(`${name}.xml`),
   }))
-  const { http, signal } = upstream(t, import.meta.dirname, exchanged, { config })
-  const context: Context = {
-    principal: { id: 'usr_1', kind: 'user', name: 'Ana', bindings: [], version: '1' },
-    door: 'http',
-    requestId: 'req_1',
-    signal,
-    connection: { id: 'con_1', config, http },
-  }
+  const { http } = upstream(t, import.meta.dirname, exchanged, { config })
+  const context = contextWith(http)
   const action = vcenter.actions.find(({ name }) => name === 'vcenter.vm.get')
   assert.ok(action)
 
