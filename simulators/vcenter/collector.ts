@@ -58,8 +58,7 @@ export function makeCollector({ inventory, other, pageSize }: Parts) {
   function* inView(session: Session, view: string, spec: FilterSpec): Generator<Ref> {
     const types = session.views.get(view)
     if (!types) throw notFound({ type: 'ContainerView', id: view })
-    for (const ref of inventory.all())
-      if (types.some((type) => isA(ref.type, type)) && spec.sets.some(({ type }) => isA(ref.type, type))) yield ref
+    yield* inventory.all((type) => types.some((one) => isA(type, one)) && spec.sets.some((set) => isA(type, set.type)))
   }
 
   function parentOf({ properties }: ManagedObject): ManagedObject | undefined {

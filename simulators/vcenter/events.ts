@@ -9,15 +9,17 @@ const mostEvents = 1000
 
 /** EventManager.QueryEvents over power events. `keepDays` is vCenter's setting of how long events are kept. */
 export function makeEvents(inventory: Inventory, now: () => Date, keepDays: number) {
-  /** The truth's last change of power of each machine, then what happened since. */
-  function* all(): Generator<PowerEvent> {
-    const { state, machine, machines } = inventory
-    for (const { id } of machines()) {
-      const vm = state.vms.get(id)?.power === undefined ? machine(id) : undefined
-      if (vm && !vm.isTemplate && vm.hostName !== '')
-        yield { vm: id, type: vm.power === 'poweredOn' ? 'VmPoweredOnEvent' : 'VmPoweredOffEvent', at: vm.powerSince }
-    }
-    yield* state.events
+  const { state, machine, machines } = inventory
+  let first: readonly PowerEvent[] | undefined
+
+  /** The truth's last change of power of each machine, read once. */
+  function fromTruth(): readonly PowerEvent[] {
+    first ??= [...machines()].flatMap(({ id }) => {
+      const vm = machine(id)
+      if (!vm || vm.isTemplate || vm.hostName === '' || state.vms.get(id)?.power !== undefined) return []
+      return [{ vm: id, type: vm.power === 'poweredOn' ? 'VmPoweredOnEvent' : 'VmPoweredOffEvent', at: vm.powerSince }]
+    })
+    return first
   }
 
   return (request: XmlElement): { body: string; items: number } => {
@@ -29,10 +31,10 @@ export function makeEvents(inventory: Inventory, now: () => Date, keepDays: numb
     const to = Date.parse(textIn(child(filter, 'time'), 'endTime') ?? '9999-01-01')
     const kept = now().getTime() - keepDays * 86_400_000
     const found: PowerEvent[] = []
-    for (const event of all()) {
+    for (const event of [...fromTruth(), ...state.events]) {
       const at = event.at.getTime()
       const isWanted = types.length === 0 || types.includes(event.type)
-      if (isWanted && at >= from && at <= to && at >= kept) found.push(event)
+      if (isWanted && !state.removed.has(event.vm) && at >= from && at <= to && at >= kept) found.push(event)
     }
     // Which of too many are answered is not documented; here it is the oldest, the worst for whoever wants the newest.
     const part = found.sort((a, b) => a.at.getTime() - b.at.getTime()).slice(0, most)

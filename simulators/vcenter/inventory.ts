@@ -101,9 +101,10 @@ export function makeInventory(truth: Truth, now: () => Date) {
     find,
     changes,
     machine: machines.machine,
-    *all(): Generator<Ref> {
-      yield* places.all()
-      yield* machines.all()
+    /** Machines only where they are wanted: there are many. */
+    *all(wants: (type: string) => boolean): Generator<Ref> {
+      for (const ref of places.all()) if (wants(ref.type)) yield ref
+      if (wants('VirtualMachine')) yield* machines.all()
     },
     machines: machines.all,
   }

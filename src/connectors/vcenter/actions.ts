@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type ConnectionContext, connectionAction, type Observation } from '../../core/connector.ts'
+import { connectionAction, type Http, type Observation } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import { SnapshotId, TaskId, TaskOutput, VmId, WaitSeconds } from './fields.ts'
 import { properties } from './models.ts'
@@ -149,7 +149,7 @@ const getTask = connectionAction({
 export const actions = [getVm, power, createSnapshot, removeSnapshot, getTask] as const
 
 async function readVm(
-  http: ConnectionContext['http'],
+  http: Http,
   { propertyCollector }: Service,
   id: string,
   paths: readonly string[],

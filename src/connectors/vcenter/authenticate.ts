@@ -1,4 +1,4 @@
-import type { ConnectionContext, Http, Session } from '../../core/connector.ts'
+import type { Http, Session } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import { Secret } from '../../core/secret.ts'
 import { serviceOf } from './service.ts'
@@ -25,7 +25,7 @@ export function authenticate(session: Session | undefined): Record<string, strin
 }
 
 /** A session left behind would count towards vCenter's limit until it ends by itself. */
-export async function signOut({ http }: Pick<ConnectionContext, 'http'>): Promise<void> {
+export async function signOut({ http }: { http: Http }): Promise<void> {
   const { sessionManager } = await serviceOf(http)
   await write(http, { method: 'Logout', self: sessionManager })
 }

@@ -1,7 +1,7 @@
 import type { Http, XmlElement } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import type { Service } from './service.ts'
-import { el, read, refEl, textAt, timeAt } from './soap.ts'
+import { el, read, refEl, timeAt } from './soap.ts'
 
 const days = 86_400_000
 
@@ -61,8 +61,10 @@ async function query(http: Http, { eventManager, rootFolder }: Service, from: Da
 }
 
 function powerEvent(event: XmlElement): PowerEvent[] {
-  const vm = textAt(event, 'vm', 'vm')
-  const at = timeAt(event, 'createdTime')
+  // Beside it are the host and the places that the machine was in, each with a reference of its own type.
+  const parts = event.children.flatMap(({ children }) => children)
+  const vm = parts.find(({ attributes }) => attributes['type'] === 'VirtualMachine')?.text
+  const when = timeAt(event, 'createdTime')
   const isOff = event.attributes['type']?.endsWith(offEvent) === true
-  return vm === undefined || at === undefined ? [] : [{ vm, at, isOff }]
+  return vm === undefined || when === undefined ? [] : [{ vm, at: when, isOff }]
 }

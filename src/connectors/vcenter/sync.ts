@@ -129,7 +129,7 @@ async function readThese({ http, service }: Run, refs: readonly Ref[]): Promise<
 }
 
 /** The tree above the things found, and above the hosts and pools that machines are on. */
-export async function treeAround({ http, service }: Pick<Run, 'http' | 'service'>, found: readonly Found[]) {
+export async function treeAround({ http, service }: { http: Http; service: Service }, found: readonly Found[]) {
   const pointed = (path: string, type: string) =>
     [...new Set(found.flatMap(({ properties: own }) => own.get(path)?.text || []))].map((id) => ({ type, id }))
   const starts = [
@@ -143,7 +143,7 @@ export async function treeAround({ http, service }: Pick<Run, 'http' | 'service'
   return tree
 }
 
-export function sceneOf({ config, service }: Pick<Run, 'config' | 'service'>) {
+function sceneOf({ config, service }: Run) {
   return { service, base: config.url.replace(/\/+$/, '') }
 }
 

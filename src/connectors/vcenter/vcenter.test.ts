@@ -306,7 +306,7 @@ test('One ESXi host has other ids, no pages for people, and a warning', async ()
 
 test('Events without end are given up after a bounded number of calls', async () => {
   const event =
-    '<returnval type="VmPoweredOffEvent"><createdTime>2026-11-01T00:00:00Z</createdTime><vm><vm>vm-1</vm></vm></returnval>'
+    '<returnval type="VmPoweredOffEvent"><createdTime>2026-11-01T00:00:00Z</createdTime><vm><vm type="VirtualMachine">vm-1</vm></vm></returnval>'
   const { http, bodies } = answering([answer('QueryEvents', event.repeat(1000))])
   const eventManager = { type: 'EventManager', id: 'EventManager' }
 
