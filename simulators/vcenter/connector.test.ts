@@ -375,6 +375,16 @@ for (const { title, make } of everythingAgain) {
   })
 }
 
+test('A cursor of an earlier session is not gone on from, even where its version is known', async (t) => {
+  const { sim, sync } = await start(t)
+  const earlier = await sync()
+  sim.restart()
+  const later = await sync()
+  assert.equal(earlier.cursor['version'], later.cursor['version'])
+
+  assert.equal(isFull((await sync(earlier.cursor)).batches), true)
+})
+
 test('With more snapshots than the cursor holds, a change reads everything again', async (t) => {
   const { truth, sim, sync } = await start(t)
   const machines = [...truth.vms('virtualization')].map(({ index }) => `vm-${index}`)

@@ -29,7 +29,7 @@ export async function readOffSince(http: Http, service: Service, now: Date): Pro
       if (!known || known.at < event.at) last.set(event.vm, event)
     }
     // A full answer may lack any part of the time, so both halves are asked, the newer one first.
-    if (events.length < perCall || to - from < 2000) return
+    if (events.length < perCall) return
     const middle = Math.floor((from + to) / 2)
     await readBetween(middle, to)
     await readBetween(from, middle)

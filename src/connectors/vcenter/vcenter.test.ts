@@ -100,6 +100,39 @@ test('A host that was added by its address is known by the name that it has itse
   })
 })
 
+test('A machine that no host runs is in the datacenter of its folder', () => {
+  const [found] = objectsIn('vm.xml')
+  assert.ok(found)
+  const properties = new Map([...found.properties].filter(([path]) => path !== 'runtime.host'))
+
+  const [vm] = observe(scene(), { ...found, properties })
+
+  assert.deepEqual([vm?.site, vm?.attributes['host'], vm?.attributes['cluster']], ['AMS1', null, undefined])
+})
+
+test('A host whose connection is lost tells no power, whatever it was last', () => {
+  const [found] = objectsIn('host.xml')
+  assert.ok(found)
+  const properties = new Map([...found.properties, ['runtime.connectionState', parseXml('<val>disconnected</val>')]])
+
+  assert.deepEqual(observe(scene(), { ...found, properties })[0]?.facts, {})
+})
+
+const hostNames = [
+  ['ESX01.example.net', ['esx01.example.net'], ['esx01.example.net']],
+  ['esx01', ['esx01'], []],
+  ['10.20.0.11', [], []],
+  ['2001:db8::b', [], []],
+  ['localhost', [], []],
+] as const
+test('The name of a host counts when it is a name', () => {
+  for (const [name, names, fqdns] of hostNames) {
+    const properties = new Map([['name', parseXml(`<val>${name}</val>`)]])
+    const [host] = observe(scene(), { ref: { type: 'HostSystem', id: 'host-1' }, properties })
+    assert.deepEqual([host?.machine?.hostNames, host?.machine?.fqdns], [names, fqdns], name)
+  }
+})
+
 const serials = [
   ['<serialNumber>CZ123</serialNumber>', 'CZ123'],
   ['<serialNumber>None</serialNumber>', undefined],
