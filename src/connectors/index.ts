@@ -2,6 +2,7 @@ import type { Connector } from '../core/connector.ts'
 import { foreman } from './foreman/index.ts'
 import { netbox } from './netbox/index.ts'
 import { puppetdb } from './puppetdb/index.ts'
+import { vcenter } from './vcenter/index.ts'
 import { zabbix } from './zabbix/index.ts'
 import { zadaraObject } from './zadara-object/index.ts'
 import { zadaraVpsa } from './zadara-vpsa/index.ts'
@@ -11,6 +12,7 @@ export const connectors = [
   foreman,
   netbox,
   puppetdb,
+  vcenter,
   zabbix,
   zadaraObject,
   zadaraVpsa,
