@@ -153,5 +153,13 @@ async function runningBackups({ http, config }: Context, subclient: string): Pro
 function shown(job: JobSummary, config: Config) {
   const { externalId, name, status = '', url = '', attributes } = jobObservation(job, config, () => 'client')
   const clientId = machineOf(job)?.toString() ?? null
-  return { id: externalId, name, status, hasEnded: hasEnded(job), url, clientId, attributes: { ...attributes } as never }
+  return {
+    id: externalId,
+    name,
+    status,
+    hasEnded: hasEnded(job),
+    url,
+    clientId,
+    attributes: { ...attributes } as never,
+  }
 }

@@ -65,19 +65,20 @@ type Renewing = {
 
 /**
  * Trades the stored pair for a new one. Using an older pair a second time deletes the whole chain at Commvault, so the hub
- * renews one at a time and stores the new pair before it is used. Never sent twice, not even after a broken connection.
+ * renews one at a time and stores the new pair before it is used. When the answer is lost, so is the chain.
  */
 async function renew({ http, apiPath, accessToken, refreshToken, now }: Renewing): Promise<Session> {
-  const { body } = await http.exchange(
-    {
-      method: 'POST',
-      path: `${apiPath}/V4/AccessToken/Renew`,
-      headers: { authorization: `Bearer ${accessToken.reveal()}` },
-      body: { accessToken: accessToken.reveal(), refreshToken: refreshToken.reveal() },
-      safe: false,
-    },
-    z.union([z.null(), Renewed]),
-  ).catch(renewalProblem)
+  const { body } = await http
+    .exchange(
+      {
+        method: 'POST',
+        path: `${apiPath}/V4/AccessToken/Renew`,
+        headers: { authorization: `Bearer ${accessToken.reveal()}` },
+        body: { accessToken: accessToken.reveal(), refreshToken: refreshToken.reveal() },
+      },
+      z.union([z.null(), Renewed]),
+    )
+    .catch(renewalProblem)
   if (!body) throw new Problem('upstream-invalid', 'Commvault answered the renewal of the access token with nothing')
   const access = new Secret(body.accessToken)
   const ends = (body.tokenExpiryTimestamp ?? 0) * 1000

@@ -24,7 +24,7 @@ export const commvault = defineConnector({
       .enum(apiPaths)
       .default('/commandcenter/api')
       .describe('Where the API is: /commandcenter/api, or /webconsole/api on older releases.'),
-    jobDays: z.int().min(1).max(90).default(7).describe('How many days of jobs a full sync reads (1 to 90).'),
+    jobDays: z.int().min(1).max(90).default(3).describe('How many days of jobs a full sync reads (1 to 90).'),
     pageSize: z.int().min(1).max(1000).default(500).describe('Jobs and virtual machines read per request (1 to 1000).'),
   }),
   credential: Credential,

@@ -103,8 +103,7 @@ export function jobObservation(job: JobSummary, config: Config, kindOf: (clientI
       percentComplete: job.percentComplete,
       reason: job.pendingReason?.slice(0, 300),
     }),
-    relations:
-      machine === undefined ? [] : [{ type: 'backs-up', kind: kindOf(machine), externalId: String(machine) }],
+    relations: machine === undefined ? [] : [{ type: 'backs-up', kind: kindOf(machine), externalId: String(machine) }],
   }
 }
 

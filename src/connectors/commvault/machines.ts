@@ -1,7 +1,15 @@
 import type { Http, Observation } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import { ask, type Config, said } from './api.ts'
-import { type Client, Clients, Hypervisors, type StoragePool, StoragePools, type VirtualMachine, VirtualMachines } from './schema.ts'
+import {
+  type Client,
+  Clients,
+  Hypervisors,
+  type StoragePool,
+  StoragePools,
+  type VirtualMachine,
+  VirtualMachines,
+} from './schema.ts'
 
 /** Undefined: not known. Null: known to the backup system and never backed up. */
 export type BackupAt = string | null | undefined
@@ -115,7 +123,8 @@ const mebibyte = 1024 * 1024
 function poolObservation(pool: StoragePool): Observation {
   const { storagePoolEntity: entity, totalCapacity: total, totalFreeSpace: free } = pool
   const isKnown = total !== null && total !== undefined && free !== null && free !== undefined
-  const usedPercent = isKnown && total > 0 && free >= 0 ? Math.round(1000 * (1 - Math.min(free / total, 1))) / 10 : undefined
+  const usedPercent =
+    isKnown && total > 0 && free >= 0 ? Math.round(1000 * (1 - Math.min(free / total, 1))) / 10 : undefined
   const bytes = (megabytes: number | null | undefined) =>
     megabytes && megabytes > 0 ? megabytes * mebibyte : undefined
   return {

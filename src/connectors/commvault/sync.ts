@@ -133,7 +133,9 @@ async function backupTimes(context: Context, { ended }: Seen, ids: readonly (num
     else unknown.push(id)
   }
   for (let i = 0; i < unknown.length; i += atOnce) {
-    const asked = unknown.slice(i, i + atOnce).map(async (id) => times.set(String(id), await lastGoodBackup(context, id)))
+    const asked = unknown
+      .slice(i, i + atOnce)
+      .map(async (id) => times.set(String(id), await lastGoodBackup(context, id)))
     await Promise.all(asked)
   }
   return times
