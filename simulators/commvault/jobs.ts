@@ -30,7 +30,7 @@ export type JobBook = ReturnType<typeof makeJobs>
  * each time someone looks at them. Ids rise with time.
  */
 export function makeJobs(machines: Machines, clock: { now: () => Date }) {
-  const { lastGood, fails, count, now: began, day } = machines
+  const { lastGood, fails, siteOf, count, now: began, day } = machines
   const dice = makeDice(7)
   const stride = count + 1
   const origin = began - 400 * day
@@ -46,7 +46,7 @@ export function makeJobs(machines: Machines, clock: { now: () => Date }) {
     const before = nightOf(good) - night
     const end = good - before * day
     if (before > keptNights || (before < 0 && (fails[place] === 0 || end >= began))) return undefined
-    const site = machines.machine(place).site
+    const site = siteOf[place] as number
     const id = firstId + night * stride + place
     return { id, place, site, start: end - 1800, end, percent: 100, ...outcome(place, before) }
   }

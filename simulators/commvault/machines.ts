@@ -23,7 +23,7 @@ export type Machines = ReturnType<typeof makeMachines>
 export const clientIdOf = (place: number) => 100_000 + place
 export const hypervisorIdOf = (site: number) => 100 + site
 
-/** What the backup system knows of the truth's machines: three numbers a machine in memory, the rest made when asked for. */
+/** What the backup system knows of the truth's machines: a few numbers a machine in memory, the rest made when asked for. */
 export function makeMachines(truth: Truth) {
   const { estate } = truth
   const servers = [...truth.devices('backup')].map(({ index }) => index)
@@ -32,10 +32,12 @@ export function makeMachines(truth: Truth) {
   /** End of the last good backup in epoch seconds; 0 for never. */
   const lastGood = new Float64Array(count)
   const fails = new Uint8Array(count)
+  const sites = new Uint16Array(count)
   for (let place = 0; place < count; place++) {
-    const { backupAt, backupFails } = truthOf(place)
+    const { backupAt, backupFails, site } = truthOf(place)
     lastGood[place] = backupAt ? Math.floor(backupAt.getTime() / 1000) : 0
     fails[place] = backupFails ? 1 : 0
+    sites[place] = site
   }
 
   function truthOf(place: number) {
@@ -71,6 +73,7 @@ export function makeMachines(truth: Truth) {
     machine,
     lastGood,
     fails,
+    siteOf: sites,
     /** Whether an agent inside the virtual machine makes it a client of its own too. */
     hasAgent: (place: number) => place < servers.length || place % 16 === 0,
     placeOf(hostName: string): number {
