@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type ConnectionContext, connectionAction } from '../../core/connector.ts'
+import { connectionAction, type Http } from '../../core/connector.ts'
 import { Article, Articles, Found, Ticket } from './schema.ts'
 import { type Config, ticketObservation, ticketPage, utc } from './tickets.ts'
 
@@ -85,7 +85,7 @@ const commentTicket = connectionAction({
 
 export const actions = [searchTickets, getTicket, commentTicket] as const
 
-async function readArticles(http: ConnectionContext['http'], id: string) {
+async function readArticles(http: Http, id: string) {
   const articles = await http.get(`/api/v1/ticket_articles/by_ticket/${id}`, Articles, { expand: true })
   return articles.sort((a, b) => a.id - b.id)
 }
