@@ -118,7 +118,7 @@ test('An incremental sync asks for what was modified, in UTC, and for the own ti
         headers: { 'x-total-count': '0', 'x-total-pages': '1' },
       },
     ],
-    { config: { ...config, people: 'own' }, cursor: { since: '2026-11-26T10:00:00.000Z' } },
+    { config: { ...config, people: 'own' as const }, cursor: { since: '2026-11-26T10:00:00.000Z' } },
   )
   const batches = []
   for await (const batch of kimai.sync?.(context) ?? []) batches.push(batch)
