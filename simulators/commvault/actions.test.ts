@@ -134,6 +134,16 @@ test('A subclient that is not there is a failure, and nothing is claimed to run'
   })
 })
 
+test('A start that names no job is told as that, since it may run all the same', async (t) => {
+  const { cv, write } = await start(t)
+  cv.fault({ kind: 'empty-body', path: '/commandcenter/api/Subclient/' })
+
+  await assert.rejects(write('commvault.backup.start', { subclient: '200' }), {
+    type: 'upstream-invalid',
+    detail: /look at its job list before trying again/,
+  })
+})
+
 test('A running job is killed, a job that has ended is left alone', async (t) => {
   const { cv, write, sent } = await start(t)
   const id = String(cv.startJob('ams1-web0001'))

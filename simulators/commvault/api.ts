@@ -38,6 +38,7 @@ function route(parts: Parts, request: SimRequest): Reply {
   if (!base.test(path)) return { status: 404, headers: { 'content-type': 'text/html' }, body: '<html>Not Found</html>' }
   const place = path.replace(base, '').toLowerCase()
   if (method === 'POST' && place === 'login') {
+    if (fault === 'no-token') return json(200, { errList: [] })
     const { username, password } = bodyOf(request)
     return json(200, accounts.login(username, password))
   }
@@ -91,7 +92,7 @@ function read({ lists, jobs, release }: Parts, place: string, { query, headers, 
       .split(',')
       .filter(Boolean)
       .map(Number)
-    const vmStatusInfoList = lists.vms(fault === 'same-page' ? 0 : page * size, size)
+    const vmStatusInfoList = fault === 'lost-rows' ? [] : lists.vms(fault === 'same-page' ? 0 : page * size, size)
     return {
       ...json(200, { totalRecords: lists.vmCount, pageNo: page, pageSize: size, vmStatusInfoList }),
       items: vmStatusInfoList.length,

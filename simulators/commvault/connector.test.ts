@@ -178,7 +178,7 @@ test('An incremental sync reads the jobs since, and only the machines they were 
   )
 })
 
-test('Everything is read again after a cursor of another time or another version', async (t) => {
+test('Everything is read again after a cursor that is too old, of the future, or of another version', async (t) => {
   const { clock, sync } = await connect(t)
   const { cursor } = await sync()
   clock.forward(31 * 86_400_000)
@@ -191,6 +191,7 @@ test('Everything is read again after a cursor of another time or another version
     (await sync({ from: 1 })).batches.every(({ full }) => full),
     true,
   )
+  assert.ok((await sync({ since: '2100-01-01T00:00:00.000Z', lastClient: 0 })).batches.every(({ full }) => full))
 })
 
 test('A machine that its hypervisor deleted stays as a backup and is no machine any more', async (t) => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { request } from 'node:https'
 import { type TestContext, test } from 'node:test'
 import { commvault } from '../../src/connectors/commvault/index.ts'
 import { Problem } from '../../src/core/problem.ts'
@@ -213,11 +214,46 @@ for (const { type, detail, ...fault } of ending) {
   })
 }
 
-test('Pages of virtual machines that repeat end the sync', async (t) => {
-  const { cv, connect } = await start(t)
-  cv.fault({ kind: 'same-page', path: `${api}/VM`, count: 99 })
+for (const [kind, detail] of [
+  ['same-page', /twice/],
+  ['lost-rows', /announces more virtual machines than it sends/],
+] as const) {
+  test(`Pages of virtual machines with ${kind} end the sync`, async (t) => {
+    const { cv, connect } = await start(t)
+    cv.fault({ kind, path: `${api}/VM`, count: 99 })
 
-  await assert.rejects(connect(cv.credential, { pageSize: 5 }).sync(), { type: 'upstream-invalid', detail: /twice/ })
+    await assert.rejects(connect(cv.credential, { pageSize: 5 }).sync(), { type: 'upstream-invalid', detail })
+  })
+}
+
+const signingIn = [
+  ['Login', 'empty-body', 'upstream-invalid', /login with an empty body/],
+  ['Login', 'no-token', 'upstream-denied', /login without a token/],
+  ['Login', 'html', 'upstream-invalid', /html instead of JSON/],
+  ['V4/', 'empty-body', 'upstream-invalid', /renewal of the access token with nothing/],
+  ['V4/', 'malformed', 'upstream-invalid', /not valid JSON/],
+] as const
+for (const [path, kind, type, detail] of signingIn) {
+  test(`Signing in at ${path} ends in ${type} on ${kind}`, async (t) => {
+    const { cv, connect } = await start(t)
+    cv.fault({ kind, path: `${api}/${path}` })
+
+    await assert.rejects(connect(path === 'Login' ? cv.credential : cv.createToken()).check(), { type, detail })
+  })
+}
+
+test('The simulator speaks XML to whoever does not ask for JSON', async (t) => {
+  const { cv } = await start(t)
+  const type = await new Promise<string | undefined>((resolve, reject) => {
+    const sent = request(`${cv.url}${api}/Login`, { method: 'POST', ca: cv.caPem }, (response) => {
+      response.resume()
+      resolve(response.headers['content-type'])
+    })
+    sent.on('error', reject)
+    sent.end('{}')
+  })
+
+  assert.equal(type, 'application/xml')
 })
 
 test('The older address of the API works when it is set', async (t) => {

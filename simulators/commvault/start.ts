@@ -39,7 +39,7 @@ export async function startCommvault(options: CommvaultOptions = {}) {
 
   const server = await startServer({
     clock,
-    ownFaults: ['empty-body', 'empty-job', 'same-page', 'lost-rows', 'denied', 'failed'],
+    ownFaults: ['empty-body', 'empty-job', 'same-page', 'lost-rows', 'no-token', 'denied', 'failed'],
     handle: makeApi({ machines, jobs, lists, accounts, now: clock.now, release, order }),
     admin({ method, path, query }) {
       if (method !== 'POST' || path !== '/__sim/finish') return undefined

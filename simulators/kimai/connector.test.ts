@@ -146,6 +146,7 @@ test('Everything is read again after a cursor that is too old or of another kind
 
   assert.ok((await sync(cursor)).batches.every(({ full }) => full))
   assert.ok((await sync({ page: 1 })).batches.every(({ full }) => full))
+  assert.ok((await sync({ since: '2100-01-01T00:00:00.000Z' })).batches.every(({ full }) => full))
 })
 
 for (const [title, timesheets, when] of [

@@ -156,6 +156,16 @@ test('A ticket that the index shows late comes with the next sync', async (t) =>
   )
 })
 
+test('A ticket that is deleted before its time is asked for stops nothing', async (t) => {
+  const { za, connect } = await start(t)
+  const booked = za.tickets.timeOf(4).length
+  assert.ok(booked > 0)
+  const whole = byKind((await connect().sync()).observations)('time-entry').length
+  za.fault({ kind: '404', path: '/api/v1/tickets/4/time_accountings' })
+
+  assert.equal(byKind((await connect().sync()).observations)('time-entry').length, whole - booked)
+})
+
 test('Tickets that change while they are read are neither skipped nor repeated', async (t) => {
   const { za, connect } = await start(t)
   const { context } = connect()
@@ -199,6 +209,7 @@ test('Everything is read again after a cursor that is too old or of another kind
 
   assert.ok((await sync(cursor)).batches.every(({ full }) => full))
   assert.ok((await sync({ page: 1 })).batches.every(({ full }) => full))
+  assert.ok((await sync({ since: '2100-01-01T00:00:00.000Z' })).batches.every(({ full }) => full))
 })
 
 test('The check names the account and warns of an administrator and of a missing unit (claims: A35)', async (t) => {

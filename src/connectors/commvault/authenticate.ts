@@ -51,7 +51,8 @@ export async function signIn({ config, credential, http, now }: SigningIn): Prom
     },
     z.union([z.null(), Login]),
   )
-  if (!body?.token) throw new Problem('upstream-denied', 'Commvault refused the user name or the password')
+  if (!body) throw new Problem('upstream-invalid', 'Commvault answered the login with an empty body')
+  if (!body.token) throw new Problem('upstream-denied', 'Commvault answered the login without a token')
   return { values: { login: new Secret(body.token) }, expiresAt: new Date(now().getTime() + loginLasts) }
 }
 

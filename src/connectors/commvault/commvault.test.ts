@@ -10,12 +10,12 @@ const now = () => new Date('2026-11-26T12:00:00Z')
 const api = '/commandcenter/api'
 const paging = { requestHeaders: { paginginfo: '0,500' } }
 
-function jobsBody(more: { category?: number; limit?: number; filter: object }) {
-  const { category = 0, limit = 500, filter } = more
+function jobsBody(more: { category?: number; limit?: number; offset?: number; filter: object }) {
+  const { category = 0, limit = 500, offset = 0, filter } = more
   return {
     scope: 1,
     category,
-    pagingConfig: { sortField: 'jobId', sortDirection: 1, offset: 0, limit },
+    pagingConfig: { sortField: 'jobId', sortDirection: 1, offset, limit },
     jobFilter: { showAgedJobs: false, hideAdminJobs: true, clientList: [], jobTypeList: [], ...filter },
   }
 }
@@ -101,6 +101,43 @@ test('A full sync asks exactly this and reports each thing with what is known of
   assert.deepEqual(seen.at(-1)?.addresses, ['10.0.0.9'])
 })
 
+test('A machine whose jobs never end well is given up after twenty pages, and nothing is said of it', async (t) => {
+  const client = { clientEntity: { clientId: 36, clientName: 'busy' } }
+  const page = (first: number) => ({
+    totalRecordsWithoutPaging: 5000,
+    jobs: Array.from({ length: 100 }, (_, i) => ({
+      jobSummary: { jobId: 900_000 - first - i, jobType: 'Backup', status: 'Failed', subclient: { clientId: 36 } },
+    })),
+  })
+  const filter = { completedJobLookupTime: 315_360_000, showAgedJobs: true, clientList: [{ clientId: 36 }] }
+  const context = upstream(
+    t,
+    import.meta.dirname,
+    [
+      { request: `GET ${api}/CommServ`, reply: 'commserv.json', headers: { date: 'Thu, 26 Nov 2026 12:00:00 GMT' } },
+      { request: `GET ${api}/StoragePool`, reply: {} },
+      { request: `GET ${api}/Client?PseudoClientType=VSPseudo`, reply: {} },
+      { request: `GET ${api}/VM`, reply: {}, ...paging },
+      { request: `POST ${api}/Jobs`, body: jobsBody({ filter: { completedJobLookupTime: 259_200 } }), reply: {} },
+      { request: `GET ${api}/VM`, reply: {}, ...paging },
+      { request: `GET ${api}/Client`, reply: { clientProperties: [{ client }] } },
+      ...Array.from({ length: 20 }, (_, n) => ({
+        request: `POST ${api}/Jobs`,
+        body: jobsBody({ category: 2, limit: 100, offset: n * 100, filter }),
+        reply: page(n * 100),
+      })),
+    ],
+    { config, now },
+  )
+  const seen: Observation[] = []
+  for await (const { observations = [] } of commvault.sync?.(context) ?? []) seen.push(...observations)
+
+  assert.deepEqual(
+    seen.map(({ name, facts, machine }) => ({ name, facts, machine })),
+    [{ name: 'busy', facts: undefined, machine: { hostNames: ['busy'] } }],
+  )
+})
+
 const denied = { type: 'upstream-denied', detail: 'The Commvault account lacks a permission for this.' }
 const failed = (code: number) => ({
   type: 'upstream-failed',
@@ -147,7 +184,8 @@ const credentials: readonly (readonly [string, object, boolean])[] = [
 ]
 for (const [title, given, isGood] of credentials) {
   test(`A credential of ${title} is ${isGood ? 'taken' : 'refused'}`, () =>
-    assert.equal(commvault.credential.safeParse(given).success, isGood))
+    // As the hub parses it.
+    assert.equal(commvault.credential.strict().safeParse(given).success, isGood))
 }
 
 const addresses: readonly (readonly [string, boolean])[] = [

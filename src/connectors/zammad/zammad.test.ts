@@ -4,6 +4,7 @@ import type { Observation } from '../../core/connector.ts'
 import { upstream } from '../../testing/upstream.ts'
 import { explain } from './explain.ts'
 import { zammad } from './index.ts'
+import { Found } from './schema.ts'
 
 const config = { url: 'https://support.example.net/help/', days: 30, timeUnit: 'hours', pageSize: 2 } as const
 const found = (first: number) =>
@@ -84,6 +85,11 @@ test('A full sync asks exactly this and reports each thing with what is known of
       relations: [{ type: 'spent-on', kind: 'ticket', externalId: '41' }],
     },
   ])
+})
+
+test('A list of ids whose tickets are not beside it is not believed (claims: D30)', () => {
+  assert.equal(Found.safeParse({ tickets: [41], assets: { Ticket: {} } }).success, false)
+  assert.equal(Found.safeParse({ tickets: [], assets: {} }).success, true)
 })
 
 const replies: readonly (readonly [number, unknown, RegExp | undefined])[] = [
