@@ -1,6 +1,8 @@
 import type { Connector } from '../core/connector.ts'
 import { commvault } from './commvault/index.ts'
+import { confluence } from './confluence/index.ts'
 import { foreman } from './foreman/index.ts'
+import { jira } from './jira/index.ts'
 import { kimai } from './kimai/index.ts'
 import { netbox } from './netbox/index.ts'
 import { puppetdb } from './puppetdb/index.ts'
@@ -13,7 +15,9 @@ import { zammad } from './zammad/index.ts'
 /** Every kind of system that Atlas can connect to. A new one is a folder and a line here. */
 export const connectors = [
   commvault,
+  confluence,
   foreman,
+  jira,
   kimai,
   netbox,
   puppetdb,
