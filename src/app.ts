@@ -22,6 +22,8 @@ import { type Identity, makeIdentity } from './features/identity/identity.ts'
 import { identityMigrations } from './features/identity/migrations.ts'
 import { inventoryActions } from './features/inventory/actions.ts'
 import { briefActions } from './features/inventory/brief.ts'
+import { findingActions } from './features/inventory/findings/actions.ts'
+import { type Findings, makeFindings } from './features/inventory/findings/findings.ts'
 import { makeInventory } from './features/inventory/inventory.ts'
 import { inventoryMigrations } from './features/inventory/migrations.ts'
 import { rateLimitHeaders } from './features/limits/headers.ts'
@@ -100,7 +102,8 @@ export async function makeApp(parts: Parts) {
   const identity = openIdentity(parts, limiter, record)
   const { inventory, connections } = openSystems(parts, vault, log)
 
-  const actions = listActions({ inventory, connections, vault, identity, policy, approvals, audit })
+  const findings = openFindings(parts, inventory, connections)
+  const actions = listActions({ inventory, findings, connections, vault, identity, policy, approvals, audit })
   await policy.load(actions)
   await connections.refreshWritable()
   const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
@@ -131,6 +134,7 @@ export async function makeApp(parts: Parts) {
 
 type Acting = {
   readonly inventory: ReturnType<typeof makeInventory>
+  readonly findings: Findings
   readonly connections: ReturnType<typeof makeConnections>
   readonly vault: ReturnType<typeof makeVault>
   readonly identity: Identity
@@ -139,9 +143,12 @@ type Acting = {
   readonly audit: AuditLog
 }
 
-function listActions({ inventory, connections, vault, identity, policy, approvals, audit }: Acting): readonly Action[] {
+function listActions(rooms: Acting): readonly Action[] {
+  const { inventory, findings, connections, vault, identity, policy, approvals, audit } = rooms
+  const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
-    ...inventoryActions({ inventory, connectionName: nameOf(connections), resolveConnection: connections.resolve }),
+    ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
+    ...findingActions({ findings, ...naming }),
     ...briefActions({ inventory, connectionName: nameOf(connections) }),
     ...connectionActions({ connections }),
     ...vaultActions({ vault }),
@@ -151,6 +158,42 @@ function listActions({ inventory, connections, vault, identity, policy, approval
     ...auditActions({ log: audit }),
     ...connectors.flatMap((connector) => connector.actions),
   ]
+}
+
+function openFindings(
+  { database, now }: Parts,
+  inventory: ReturnType<typeof makeInventory>,
+  connections: ReturnType<typeof makeConnections>,
+): Findings {
+  const source = {
+    machines: () => inventory.machineViews(),
+    things: () => inventory.thingViews(),
+    connections: connections.witnesses,
+  }
+  return makeFindings({ database, source, now })
+}
+
+/** What is open about one machine, the worst first. */
+function openFindingsOf(findings: Findings) {
+  return async (machine: string) => {
+    const filter = {
+      rules: [],
+      states: ['open' as const],
+      severities: [],
+      sites: [],
+      machine,
+      connection: undefined,
+      q: undefined,
+    }
+    const { items } = await findings.list(filter, { limit: 50, cursor: undefined })
+    return items.map(({ id, rule, severity, openedAt }) => ({
+      id,
+      rule,
+      title: findings.ruleOf(rule)?.title ?? rule,
+      severity,
+      since: openedAt,
+    }))
+  }
 }
 
 type Rooms = {

@@ -36,6 +36,7 @@ const overview = MachineLine.extend({
 function overviewAction({ machines, connectionName, findingsOf }: MachineParts): Action {
   return defineAction({
     name: 'inventory.machines.overview',
+    tool: 'machine_overview',
     title: 'Look a machine up',
     description:
       'One compact answer about the machine that a name, address, serial, UUID, MAC address or id means: its state in every system, problems, backup, links. Start here.',
@@ -91,6 +92,7 @@ async function overviewOf(
 function contextAction({ machines, connectionName, findingsOf }: MachineParts): Action {
   return defineAction({
     name: 'inventory.machines.context',
+    tool: 'machine_context',
     title: 'Context of a machine',
     description:
       'What one needs to know before working on a machine: what it is, what is around it, what changed lately, what is wrong. As data and as a text of a page.',

@@ -141,21 +141,24 @@ export function readMembersOf({ db, dialect }: Database, nos: readonly number[])
 }
 
 /** A page of live assets that carry facts and are no machines, with the machine that they point to in their own system. */
+/** An asset that is no machine; `machine` is the id of the one that it points to. */
+export type ThingRow = MemberRow & { readonly machine: string | null; readonly machine_name: string | null }
+
 export function pageOfThings(
   { db }: Database,
   after: number,
   limit: number,
-): Promise<(MemberRow & { machine: string | null })[]> {
+): Promise<ThingRow[]> {
   return all(
     db,
-    sql<MemberRow & { machine: string | null }>`select null as machine_no, null as marks, ${memberColumns},
+    sql<ThingRow>`select x.*, g.name as machine_name from (select null as machine_no, null as marks, ${memberColumns},
         (select min(h.id) from asset_relation l join asset b
             on b.source_no = l.source_no and b.kind = l.to_kind and b.external_id = l.to_external_id
           join machine_asset o on o.seq = b.seq join machine h on h.no = o.machine_no where l.seq = a.seq) as machine
       from asset a join asset_seen n on n.seq = a.seq join asset_source s on s.no = a.source_no
       where a.seq > ${int(after)} and a.facts <> '{}' and a.stale_at is null
         and not exists (select 1 from machine_asset m where m.seq = a.seq)
-      order by a.seq limit ${int(limit)}`,
+      order by a.seq limit ${int(limit)}) x left join machine g on g.id = x.machine order by x.seq`,
   )
 }
 

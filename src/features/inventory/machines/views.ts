@@ -17,8 +17,8 @@ const pageSize = 500
 
 /** An asset that carries facts and is no machine: a pool, a snapshot, a problem. */
 export type ThingView = MachineAsset & {
-  /** Id of the machine that it points to in its own system. */
-  readonly machine: string | null
+  /** The machine that it points to in its own system. */
+  readonly machine: { readonly id: string; readonly name: string } | null
 }
 
 /** Machines and other things with facts as findings read them, in pages, so that an estate of any size fits in memory. */
@@ -64,7 +64,7 @@ export function makeViews({ database, subjectsOf }: { readonly database: Databas
       for (let after = 0; ; ) {
         const rows = await pageOfThings(database, after, pageSize)
         if (rows.length === 0) return
-        yield rows.map((row) => ({ ...assetOf(row, subjectsOf), machine: row.machine }))
+        yield rows.map((row) => ({ ...assetOf(row, subjectsOf), machine: row.machine === null ? null : { id: row.machine, name: row.machine_name ?? '' } }))
         after = rows.at(-1)?.seq ?? after
       }
     },
