@@ -93,17 +93,13 @@ function addressesOf({ properties }: Found): string[] {
     const detailed = all(at(nic, 'ipConfig'), 'ipAddress').flatMap((one) => {
       const ip = textAt(one, 'ipAddress')
       const length = numberAt(one, 'prefixLength')
-      return ip === undefined ? [] : [length === undefined ? ip : `${withoutZone(ip)}/${length}`]
+      return ip === undefined ? [] : [length === undefined ? ip : `${ip}/${length}`]
     })
-    return detailed.length > 0 ? detailed : all(nic, 'ipAddress').map(({ text }) => withoutZone(text))
+    return detailed.length > 0 ? detailed : all(nic, 'ipAddress').map(({ text }) => text)
   })
-  const [primary] = [textAt(properties.get('guest.ipAddress'))].flatMap((ip) => ip ?? [])
-  const addresses = known.length === 0 && primary !== undefined ? [withoutZone(primary)] : known
-  return [...new Set(addresses)].filter(isOwnAddress)
-}
-
-function withoutZone(ip: string): string {
-  return ip.replace(/%.*$/, '')
+  const addresses = known.length > 0 ? known : [textAt(properties.get('guest.ipAddress')) ?? '']
+  const withoutZones = addresses.map((address) => address.replace(/%[^/]*/, ''))
+  return [...new Set(withoutZones)].filter(isOwnAddress)
 }
 
 function references({ properties }: Found, path: string): string[] {
