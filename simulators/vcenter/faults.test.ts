@@ -153,3 +153,14 @@ test('An old vSphere is warned of', async (t) => {
 
   assert.deepEqual((await check()).warnings, ['This vSphere is older than 6.5, with which Atlas was never tried.'])
 })
+
+test('Signing in is not repeated by itself when its answer is lost: each leaves a session behind', async (t) => {
+  const { sim, check } = await start(t)
+  sim.listen((method) => {
+    if (method === 'RetrieveServiceContent') sim.fault({ kind: 'reset' })
+  })
+
+  await assert.rejects(check(), { type: 'upstream-unreachable' })
+  // Once for each of the three tries of the call that needs the session.
+  assert.equal(methods(sim).filter((method) => method === 'Login').length, 3)
+})

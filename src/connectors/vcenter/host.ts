@@ -1,5 +1,6 @@
 import type { Facts, Observation } from '../../core/connector.ts'
 import { basisOf, placed, relationsOf, type Scene, textOf } from './basis.ts'
+import { isOwnAddress, isOwnName } from './marks.ts'
 import type { Found } from './properties.ts'
 import { all, booleanAt, numberAt, textAt, timeAt } from './soap.ts'
 
@@ -66,18 +67,17 @@ function serialOf({ properties }: Found): string | undefined {
   return [textAt(system, 'serialNumber') ?? '', ...tagged].map((one) => one.trim()).find((one) => !noSerial.test(one))
 }
 
-/** Hosts are often added by address, so a name counts only with a letter in it. */
+/** The name in vCenter, which is often an address, and the one that the host has itself. */
 function namesOf(found: Found): string[] {
   const dns = found.properties.get('config.network.dnsConfig')
   const short = textAt(dns, 'hostName')
   const domain = textAt(dns, 'domainName')
   const own = short === undefined ? [] : [domain === undefined ? short : `${short}.${domain}`]
-  const names = [textOf(found, 'name') ?? '', ...own].filter((name) => /[a-z]/i.test(name) && !name.includes(':'))
-  return [...new Set(names.map((name) => name.toLowerCase()))].filter((name) => name !== 'localhost')
+  const names = [textOf(found, 'name') ?? '', ...own].filter(isOwnName)
+  return [...new Set(names.map((name) => name.toLowerCase()))]
 }
 
 function addressesOf({ properties }: Found): string[] {
-  return all(properties.get('config.network.vnic'), 'HostVirtualNic').flatMap(
-    (nic) => textAt(nic, 'spec', 'ip', 'ipAddress') ?? [],
-  )
+  const nics = all(properties.get('config.network.vnic'), 'HostVirtualNic')
+  return nics.flatMap((nic) => textAt(nic, 'spec', 'ip', 'ipAddress') ?? []).filter(isOwnAddress)
 }

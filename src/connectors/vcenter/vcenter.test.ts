@@ -124,6 +124,8 @@ const hostNames = [
   ['10.20.0.11', [], []],
   ['2001:db8::b', [], []],
   ['localhost', [], []],
+  ['localhost.localdomain', [], []],
+  ['localhost2.example.net', ['localhost2.example.net'], ['localhost2.example.net']],
 ] as const
 test('The name of a host counts when it is a name', () => {
   for (const [name, names, fqdns] of hostNames) {
@@ -131,6 +133,23 @@ test('The name of a host counts when it is a name', () => {
     const [host] = observe(scene(), { ref: { type: 'HostSystem', id: 'host-1' }, properties })
     assert.deepEqual([host?.machine?.hostNames, host?.machine?.fqdns], [names, fqdns], name)
   }
+})
+
+test('A guest that calls itself localhost has no name, and loopback is no address', () => {
+  const guest = (name: string) => {
+    const properties = new Map([
+      ['guest.hostName', parseXml(`<val>${name}</val>`)],
+      ['guest.ipAddress', parseXml('<val>127.0.0.1</val>')],
+    ])
+    return observe(scene(), { ref: { type: 'VirtualMachine', id: 'vm-1' }, properties })[0]
+  }
+  const nic = '<HostVirtualNic><spec><ip><ipAddress>127.0.0.1</ipAddress></ip></spec></HostVirtualNic>'
+  const vnics = new Map([['config.network.vnic', parseXml(`<val>${nic}</val>`)]])
+
+  assert.equal(guest('localhost.localdomain')?.machine?.hostNames, undefined)
+  assert.deepEqual(guest('app01')?.machine?.hostNames, ['app01'])
+  assert.deepEqual(guest('app01')?.addresses, [])
+  assert.deepEqual(observe(scene(), { ref: { type: 'HostSystem', id: 'host-1' }, properties: vnics })[0]?.addresses, [])
 })
 
 const serials = [

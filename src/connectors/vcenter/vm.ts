@@ -1,5 +1,6 @@
 import type { Facts, Observation, XmlElement } from '../../core/connector.ts'
 import { basisOf, placed, relationsOf, type Scene, textOf } from './basis.ts'
+import { isOwnAddress, isOwnName } from './marks.ts'
 import type { Found } from './properties.ts'
 import { all, at, booleanAt, numberAt, textAt, timeAt } from './soap.ts'
 import { isOwnPool, placeIn, plainName } from './tree.ts'
@@ -16,7 +17,7 @@ export function observeVm(scene: Scene, found: Found): Observation[] {
   const placement = { ...onHost, ...inFolder, ...(onHost.cluster && { cluster: onHost.cluster }) }
   const status = textOf(found, 'runtime.powerState')
   const uuid = textOf(found, 'config.uuid')
-  const hostName = textOf(found, 'guest.hostName')
+  const hostName = textOf(found, 'guest.hostName') ?? ''
   const pool = poolOf(scene, found)
   const vm: Observation = {
     ...basis,
@@ -48,7 +49,7 @@ export function observeVm(scene: Scene, found: Found): Observation[] {
       macs: all(properties.get('config.hardware.device'), 'VirtualDevice').flatMap(
         (device) => textAt(device, 'macAddress') ?? [],
       ),
-      ...(hostName !== undefined && { hostNames: [hostName] }),
+      ...(isOwnName(hostName) && { hostNames: [hostName] }),
     },
     facts: factsOf(scene, found),
   }
@@ -92,17 +93,13 @@ function addressesOf({ properties }: Found): string[] {
     const detailed = all(at(nic, 'ipConfig'), 'ipAddress').flatMap((one) => {
       const ip = textAt(one, 'ipAddress')
       const length = numberAt(one, 'prefixLength')
-      return ip === undefined ? [] : [length === undefined ? ip : `${withoutZone(ip)}/${length}`]
+      return ip === undefined ? [] : [length === undefined ? ip : `${ip}/${length}`]
     })
-    return detailed.length > 0 ? detailed : all(nic, 'ipAddress').map(({ text }) => withoutZone(text))
+    return detailed.length > 0 ? detailed : all(nic, 'ipAddress').map(({ text }) => text)
   })
-  const [primary] = [textAt(properties.get('guest.ipAddress'))].flatMap((ip) => ip ?? [])
-  const addresses = known.length === 0 && primary !== undefined ? [withoutZone(primary)] : known
-  return [...new Set(addresses)].filter((ip) => ip !== '' && !/^(?:169\.254\.|127\.|fe80:|::1(?:\/|$))/i.test(ip))
-}
-
-function withoutZone(ip: string): string {
-  return ip.replace(/%.*$/, '')
+  const addresses = known.length > 0 ? known : [textAt(properties.get('guest.ipAddress')) ?? '']
+  const withoutZones = addresses.map((address) => address.replace(/%[^/]*/, ''))
+  return [...new Set(withoutZones)].filter(isOwnAddress)
 }
 
 function references({ properties }: Found, path: string): string[] {
