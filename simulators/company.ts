@@ -4,6 +4,7 @@ import { startForeman } from './foreman/start.ts'
 import { startJira } from './jira/start.ts'
 import { startKimai } from './kimai/start.ts'
 import { type Ca, makeCa } from './lib/ca.ts'
+import type { FaultPlan } from './lib/faults.ts'
 import type { Truth } from './lib/truth.ts'
 import { startNetbox } from './netbox/start.ts'
 import { startPuppetdb } from './puppetdb/start.ts'
@@ -20,6 +21,9 @@ export type RunningSystem = {
   readonly config: Readonly<Record<string, unknown>>
   readonly credential: Readonly<Record<string, string>>
   readonly caPem: string
+  /** Plans a fault for requests to come; answers what is wrong with the plan, if anything. */
+  readonly fault: (plan: FaultPlan) => string | undefined
+  readonly faults: { readonly planned: unknown[] }
   readonly stop: () => Promise<void>
 }
 
@@ -57,8 +61,8 @@ export async function startCompany(
     for (const [connector, name, start] of systems) {
       onStart(name)
       const ca = lasting(makeCa(), expiring.includes(connector) ? 10 * day : 180 * day)
-      const { config, credential, caPem, stop } = await start({ truth, ca })
-      running.push({ connector, name, config, credential: credential as Record<string, string>, caPem, stop })
+      const started = await start({ truth, ca })
+      running.push({ ...started, connector, name, credential: started.credential as Record<string, string> })
     }
     return running
   } catch (error) {
@@ -69,8 +73,8 @@ export async function startCompany(
 
 /** The registry's read-only account. */
 async function startRegistry(options: { truth: Truth; ca: Ca }): Promise<Started> {
-  const { url, caPem, tokens, stop } = await startNetbox(options)
-  return { config: { url }, credential: { token: tokens.readOnly }, caPem, stop }
+  const { url, caPem, tokens, fault, faults, stop } = await startNetbox(options)
+  return { config: { url }, credential: { token: tokens.readOnly }, caPem, fault, faults, stop }
 }
 
 function lasting(ca: Ca, ms: number): Ca {

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { type RunningSystem, startCompany } from '../../simulators/company.ts'
-import { makeCompany } from '../../simulators/lib/company.ts'
-import type { Flaw } from '../../simulators/lib/truth.ts'
-import { type Atlas, startAtlas } from '../../src/testing/server.ts'
-import { assertLogVerifies, mcpClient, sync } from './steps.ts'
+import type { Flaw, Truth } from '../../simulators/lib/truth.ts'
+import type { Atlas } from '../../src/testing/server.ts'
+import { connectCompany } from './company-steps.ts'
+import { assertLogVerifies, mcpClient } from './steps.ts'
 
 // Twelve simulated systems of one company on a running server: machines are joined, each planted disagreement is found and
 // nothing else, and agents see it in one call.
@@ -27,30 +26,6 @@ const ruleOf: Readonly<Record<Flaw, string>> = {
 /** Planted outside the machines: a full pool of the storage, and a certificate that ends. */
 const otherFindings = ['certificate-expiring timesheets', 'pool-full hybrid-1']
 
-async function connected(t: TestContext, copies: number, expiring: readonly string[]) {
-  const truth = makeCompany({ seed: 7, devices: 120, vms: 120, copies })
-  const systems = await startCompany(truth, { expiring })
-  t.after(() => Promise.all(systems.map(({ stop }) => stop())))
-  const atlas = await startAtlas(t)
-  const ids = new Map<string, string>()
-  for (const system of systems) ids.set(system.name, await connect(atlas, system))
-  const syncAll = async (mode: 'auto' | 'full') => {
-    for (const [name, id] of ids) {
-      const run = await sync(atlas, id, mode)
-      assert.equal(run.state, 'succeeded', `${name}: ${JSON.stringify(run)}`)
-    }
-  }
-  return { truth, systems, atlas, ids, syncAll }
-}
-
-async function connect(atlas: Atlas, { connector, name, config, credential, caPem }: RunningSystem): Promise<string> {
-  const body = { connector, name, config, credential, caCertificate: caPem, schedule: null }
-  const { id } = await atlas.api<{ id: string }>('POST', '/connections', body)
-  const check = await atlas.api<{ ok: boolean }>('POST', `/connections/${id}/check`, {})
-  assert.equal(check.ok, true, `${name}: ${JSON.stringify(check)}`)
-  return id
-}
-
 /** Judges now; the schedule may be at it. */
 async function evaluate(atlas: Atlas): Promise<void> {
   for (;;) {
@@ -69,7 +44,7 @@ async function openFindings(atlas: Atlas): Promise<Finding[]> {
 const names = (findings: readonly Finding[]) => findings.map(({ rule, name }) => `${rule} ${name.split(':')[0]}`).sort()
 
 test('each planted disagreement of a company is found once, and nothing else; reading again changes nothing', async (t) => {
-  const { truth, atlas, syncAll } = await connected(t, 1, ['kimai'])
+  const { truth, atlas, syncAll } = await connectCompany(t, 1, ['kimai'])
   await syncAll('auto')
 
   const planted = [...truth.planted].map(([index, flaw]) => `${ruleOf[flaw]} ${truth.vm(index).hostName}`)
@@ -86,7 +61,7 @@ test('each planted disagreement of a company is found once, and nothing else; re
 })
 
 test('a company whose systems agree has no finding, and each of its machines counts once', async (t) => {
-  const { truth, atlas, syncAll } = await connected(t, 0, [])
+  const { truth, atlas, syncAll } = await connectCompany(t, 0)
   await syncAll('auto')
 
   // The storage's full pool is the only thing that is always there.
@@ -111,7 +86,7 @@ async function rest(atlas: Atlas, cursor: string): Promise<unknown[]> {
   return page.next === null ? page.items : [...page.items, ...(await rest(atlas, page.next))]
 }
 
-async function agentSees(t: TestContext, atlas: Atlas, truth: ReturnType<typeof makeCompany>): Promise<void> {
+async function agentSees(t: TestContext, atlas: Atlas, truth: Truth): Promise<void> {
   const { token } = await atlas.api<{ token: string }>('POST', '/tokens', { name: 'a', agent: 'agent', role: 'viewer' })
   const agent = await mcpClient(t, atlas, { token })
   const ask = async (name: string, args: Record<string, unknown>) => {
