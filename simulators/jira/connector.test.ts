@@ -132,6 +132,9 @@ for (const deployment of deployments) {
   for (const timeZone of ['UTC', 'Pacific/Kiritimati', 'America/Los_Angeles']) {
     test(`${deployment}: an incremental sync in ${timeZone} reads what changed, and nothing else`, async (t) => {
       const { sim, sync } = await connect(t, { deployment, timeZone, as: 'administrator' })
+      // Asked for again, because of the hour that comes twice, but not reported again.
+      sim.edit(10_004)
+      sim.forward(30 * 60_000)
       const { cursor } = await sync()
       sim.edit(10_001, { summary: 'Disk fuller' })
       sim.edit(10_002, { level: 'Security team' })
@@ -155,7 +158,7 @@ for (const deployment of deployments) {
           ['GET', `${api(deployment)}/myself`, undefined],
           ['GET', `${api(deployment)}/project/OPS`, undefined],
           ['GET', `${api(deployment)}/project/NET`, undefined],
-          ['POST', deployment === 'cloud' ? `${searchOf(deployment)}/jql` : searchOf(deployment), 3],
+          ['POST', deployment === 'cloud' ? `${searchOf(deployment)}/jql` : searchOf(deployment), 4],
         ],
       )
     })
@@ -165,13 +168,15 @@ for (const deployment of deployments) {
     const { sim, sync } = await connect(t, { deployment })
     sim.holdIndex(true)
     sim.create({ project: 'OPS', summary: 'Just made' })
+    sim.forward(60_000)
     const { cursor, observations } = await sync()
     assert.equal(observations.length, openIssues)
 
     sim.holdIndex(false)
-    sim.forward(5 * 60_000)
+    sim.forward(60_000)
+    const next = await sync(cursor)
     assert.deepEqual(
-      (await sync(cursor)).observations.map(({ name }) => name.split(' ').slice(1).join(' ')),
+      next.observations.map(({ name }) => name.replace(/^\S+ /, '')),
       ['Just made'],
     )
   })
@@ -349,13 +354,6 @@ test('With offsets, an issue deleted while the list is read hides no other', asy
 
   for (const id of sim.issues.ids('OPS').slice(0, 250))
     if (sim.issues.issue(id)?.level === undefined) assert.ok(seen.has(String(id)), String(id))
-})
-
-test('A site of the other product is named', async (t) => {
-  const cloud = await connect(t)
-  // Version 2 of the API answers on Cloud too; the simulator has it on Data Center only.
-  const other = connectedTo(t, cloud.sim, { config: { deployment: 'datacenter' } })
-  await assert.rejects(other.check(), { type: 'not-found' })
 })
 
 test('Cloud refuses what is not bounded, sends ids alone unless told, and has no old search', async (t) => {

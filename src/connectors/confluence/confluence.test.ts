@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type Context, handlerOf } from '../../core/action.ts'
+import type { SyncBatch } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import { type Exchange, upstream } from '../../testing/upstream.ts'
 import { explain } from './explain.ts'
 import { confluence } from './index.ts'
-import { multipart } from './multipart.ts'
-import { plainText, tablePage } from './storage.ts'
+import { hasHolders, pageUrl } from './page.ts'
+import { nextPosition, position } from './search.ts'
+import { tablePage } from './storage.ts'
+import { sync } from './sync.ts'
 
 const config = confluence.config.parse({
   url: 'https://example.atlassian.net/wiki',
@@ -86,6 +89,139 @@ test('A page below a restricted one, or below one that cannot be seen, is left o
     ])
     assert.deepEqual((found as { items: unknown[] }).items, [])
   }
+})
+
+test('A page whose restrictions or ancestors are not told is asked about, or not taken', async (t) => {
+  const request = searching('type = page and space in ("OPS","KB") order by lastmodified desc')
+  const content = { id: '9', title: 'T', space: { key: 'OPS' }, version: { number: 1 }, ancestors: [] }
+  for (const [reply, count] of [
+    ['open.json', 1],
+    ['closed.json', 0],
+  ] as const) {
+    const found = await call(t, 'confluence.pages.search', {}, [
+      { request, reply: { results: [{ content }] } },
+      { request: restrictionOf('9'), reply },
+    ])
+    assert.equal((found as { items: unknown[] }).items.length, count)
+  }
+  const { ancestors: _, ...orphan } = content
+  await assert.rejects(
+    call(t, 'confluence.pages.search', {}, [{ request, reply: { results: [{ content: orphan }] } }]),
+    {
+      type: 'upstream-invalid',
+    },
+  )
+})
+
+test('Only the position is taken of a next link, and one that leads nowhere new is refused', () => {
+  assert.equal(nextPosition('https://elsewhere.example/rest?cursor=a%3D&start=25', undefined), 'a=')
+  assert.equal(nextPosition('/rest/api/content?start=25', '0'), '25')
+  assert.equal(nextPosition(undefined, 'a'), undefined)
+  for (const link of ['/rest/api/search?cursor=a', '/rest/api/search?cql=x'])
+    assert.throws(() => nextPosition(link, 'a'), { type: 'upstream-invalid' })
+})
+
+test('A cursor for Data Center is an offset', () => {
+  assert.deepEqual(position('datacenter', '25'), { start: '25' })
+  assert.throws(() => position('datacenter', 'mine'), { type: 'invalid-input' })
+})
+
+test('The page for a person stays below the address of the connection', () => {
+  const url = 'https://wiki.example.net/'
+  assert.equal(pageUrl(url, { id: '9', webui: '/x/9' }), 'https://wiki.example.net/x/9')
+  for (const webui of [undefined, 'https://elsewhere.example', '.evil.example', '//a\r\nb', 'javascript:x'])
+    assert.equal(pageUrl(url, { id: '9', webui }), 'https://wiki.example.net/pages/viewpage.action?pageId=9')
+})
+
+test('A page is restricted when a person or a group is named, or only counted', () => {
+  const none = { results: [], size: 0 }
+  const cases = [
+    [none, none, false],
+    [{ results: [{}], size: null }, none, true],
+    [none, { results: [], size: 1 }, true],
+    [none, { results: [{}], size: 0 }, true],
+  ] as const
+  for (const [user, group, expected] of cases) {
+    const restrictions = {
+      user: { ...user, results: [...user.results] },
+      group: { ...group, results: [...group.results] },
+    }
+    assert.equal(hasHolders({ restrictions }), expected)
+  }
+})
+
+test('A page of another space is not read any further', async (t) => {
+  await assert.rejects(
+    call(t, 'confluence.page.get', { id: '9' }, [
+      { request: 'GET /api/v2/pages/9?body-format=storage&include-labels=true', reply: { ...v2Page, spaceId: '7' } },
+      { request: 'GET /api/v2/spaces?keys=OPS%2CKB&limit=250', reply: { results: [{ id: '65537', key: 'OPS' }] } },
+    ]),
+    { type: 'not-found' },
+  )
+})
+
+test('A page of another title is not taken for the one to replace', async (t) => {
+  const table = { space: 'OPS', title: 'Backups', columns: ['a'], rows: [] }
+  const body = { representation: 'storage', value: tablePage(['a'], []) }
+  const made = { id: '10', version: { number: 1 }, _links: { webui: '/spaces/OPS/pages/10' } }
+
+  const done = await call(t, 'confluence.page.publish-table', table, [
+    { request: 'GET /api/v2/spaces?keys=OPS%2CKB&limit=250', reply: { results: [{ id: '65537', key: 'OPS' }] } },
+    {
+      request: 'GET /api/v2/pages?space-id=65537&title=Backups&status=current&body-format=storage&limit=25',
+      reply: { results: [{ ...v2Page, title: 'Backups of 2025' }] },
+    },
+    {
+      request: 'POST /api/v2/pages',
+      body: { spaceId: '65537', status: 'current', title: 'Backups', body },
+      reply: made,
+    },
+  ])
+
+  assert.deepEqual(done, {
+    id: '10',
+    version: 1,
+    isNew: true,
+    url: 'https://example.atlassian.net/wiki/spaces/OPS/pages/10',
+  })
+})
+
+test('A sync leaves out a page that moved to another space meanwhile, and an excerpt that was not asked for', async (t) => {
+  const settings = { url: 'https://wiki.example.net', deployment: 'datacenter', spaces: 'OPS' }
+  const cql = 'type = page and space in ("OPS") and id in (9,10)'
+  const content = (id: string, key: string) => ({
+    id,
+    title: `Page ${id}`,
+    space: { key },
+    version: { number: 1 },
+    ancestors: [],
+    restrictions: { read: { restrictions: { user: { results: [] }, group: { results: [] } } } },
+  })
+  const context = upstream(
+    t,
+    import.meta.dirname,
+    [
+      { request: 'GET /rest/api/user/current?expand=operations', reply: { type: 'known' } },
+      { request: 'GET /rest/api/space?spaceKey=OPS&limit=200', reply: { results: [{ id: 1, key: 'OPS' }] } },
+      {
+        request: 'GET /rest/api/content?type=page&spaceKey=OPS&status=current&expand=version&limit=100',
+        reply: { results: [{ id: 9 }, { id: 10 }] },
+      },
+      {
+        request: `GET /rest/api/search?${new URLSearchParams({ cql })}&limit=2&excerpt=none&${expand}`,
+        reply: { results: [{ content: content('9', 'OPS'), excerpt: 'hunter2' }, { content: content('10', 'HR') }] },
+      },
+    ],
+    { config: confluence.config.parse(settings) },
+  )
+
+  const batch = await sync(context).next()
+
+  const { observations = [] } = batch.value as SyncBatch
+  assert.deepEqual(
+    observations.map(({ externalId, attributes }) => [externalId, attributes['excerpt']]),
+    [['9', undefined]],
+  )
 })
 
 const searches: readonly (readonly [string, Record<string, string>, string])[] = [
@@ -174,42 +310,6 @@ test('Rows of another length than the columns are refused before anything is sen
   })
 })
 
-test('A table is escaped: no cell becomes markup, and control characters are dropped', () => {
-  const html = tablePage(
-    ['<b>'],
-    [['<script>&"\'\u0000\u001b]]>'], [1], [true], [null], ['a\r\nb\uffff']],
-    '<ac:macro/>',
-  )
-
-  assert.equal(
-    html,
-    '<p>&#60;ac:macro/&#62;</p><table><tbody><tr><th>&#60;b&#62;</th></tr><tr><td>&#60;script&#62;&#38;&#34;&#39;]]&#62;</td></tr><tr><td>1</td></tr><tr><td>true</td></tr><tr><td></td></tr><tr><td>a<br/>b</td></tr></tbody></table><p><em>Published by Infrastructure Atlas. What is changed here is lost at the next publication.</em></p>',
-  )
-  assert.match(plainText(html), /^<ac:macro\/>\n<b>\t?\n<script>&"']]>/)
-})
-
-test('The text of a page has its words, without markup and without parameters of macros', () => {
-  const storage =
-    '<h1>Restore</h1><p>Log in to&nbsp;ams1 &#38; wait.<br/>Then:</p><ac:structured-macro ac:name="jdbc"><ac:parameter ac:name="password">hunter2</ac:parameter><ac:plain-text-body><![CDATA[df -h <x> && y]]></ac:plain-text-body></ac:structured-macro>'
-
-  assert.equal(plainText(storage), 'Restore\nLog in to ams1 & wait.\nThen:\ndf -h <x> && y')
-})
-
-test('A multipart body is read back by another reader as it was, bytes and all', async () => {
-  const bytes = Uint8Array.from({ length: 256 }, (_, i) => i)
-  const { contentType, body } = multipart([
-    { name: 'file', fileName: 'poročilo ☂.bin', contentType: 'application/octet-stream', content: bytes },
-    { name: 'comment', contentType: 'text/plain; charset=utf-8', content: 'čšž' },
-  ])
-
-  const form = await new Response(body as BodyInit, { headers: { 'content-type': contentType } }).formData()
-  const file = form.get('file') as File
-
-  assert.deepEqual([file.name, form.get('comment')], ['poročilo ☂.bin', 'čšž'])
-  assert.deepEqual(new Uint8Array(await file.arrayBuffer()), bytes)
-  assert.notEqual(contentType, multipart([]).contentType, 'the boundary is random')
-})
-
 test('Settings and credentials are complete and of one kind', () => {
   const settings = { url: 'https://example.atlassian.net/wiki', deployment: 'cloud', spaces: 'OPS' }
   const configs: readonly (readonly [object, boolean])[] = [
@@ -244,7 +344,7 @@ test('Settings and credentials are complete and of one kind', () => {
 
 const title = 'A page with this title already exists'
 const replies: readonly (readonly [number, unknown, unknown])[] = [
-  [200, { message: 'fine' }, undefined],
+  [200, { message: 'It already exists' }, undefined],
   [400, { errors: [{ status: 400, title }] }, 'conflict'],
   [400, { statusCode: 400, message: 'Cannot add a new attachment with same file name as an existing one' }, 'conflict'],
   [400, { message: 'Could not parse cql : secret words' }, 'Confluence does not understand the request.'],

@@ -43,6 +43,8 @@ export async function searchPages(
 /** Cloud continues from an opaque cursor, Data Center from an offset. */
 export function position(deployment: Config['deployment'], cursor: string | undefined) {
   if (cursor === undefined) return {}
+  if (deployment === 'datacenter' && !/^\d{1,9}$/.test(cursor))
+    throw new Problem('invalid-input', 'The cursor is not one that this connection gave')
   return deployment === 'cloud' ? { cursor } : { start: cursor }
 }
 

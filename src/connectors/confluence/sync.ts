@@ -83,14 +83,15 @@ async function complete(context: SyncContext<Config>, wiki: Wiki, space: string,
     const cql = `${inSpaces([space])} and id in (${rows.map(({ id }) => id).join(',')})`
     const { excerpts } = context.config
     const hits = await searchPages(context, { cql, limit: rows.length, excerpts, cursor })
-    for (const page of hits.pages) if (page.space === space && left.delete(page.id)) pages.push(page)
+    for (const page of hits.pages) if (left.delete(page.id)) pages.push(page)
     cursor = hits.next
   } while (cursor !== undefined)
   for (const id of left) {
     const page = await readIfThere(wiki, id)
-    if (page?.space === space) pages.push(page)
+    if (page) pages.push(page)
   }
-  return pages
+  // One can have moved to a space that was not chosen.
+  return pages.filter((page) => page.space === space)
 }
 
 async function readIfThere(wiki: Wiki, id: string): Promise<WikiPage | undefined> {

@@ -103,6 +103,38 @@ test('The next page of a search is asked for with the token, and issues of other
   assert.deepEqual(found, { items: [], next: null })
 })
 
+const products = [
+  ['cloud', '/rest/api/3', 'Server', ['This is Jira Data Center: set the deployment to that.']],
+  ['datacenter', '/rest/api/2', 'Cloud', ['This is Jira Cloud: set the deployment to that.']],
+  ['datacenter', '/rest/api/2', 'Server', []],
+] as const
+for (const [deployment, api, deploymentType, warnings] of products) {
+  test(`A ${deploymentType} that is connected as ${deployment} is warned of ${warnings.length} times`, async (t) => {
+    const context = upstream(
+      t,
+      import.meta.dirname,
+      [
+        { request: `GET ${api}/myself`, reply: { name: 'atlas', displayName: 'Atlas' } },
+        { request: `GET ${api}/serverInfo`, reply: { version: '9.12.2', deploymentType } },
+        { request: `GET ${api}/mypermissions?permissions=ADMINISTER%2CSYSTEM_ADMIN`, reply: { permissions: {} } },
+        { request: `GET ${api}/project/OPS`, reply: { key: 'OPS' } },
+      ],
+      { config: jira.config.parse({ url: 'https://jira.example.net', deployment, projects: 'OPS' }) },
+    )
+
+    assert.deepEqual(await jira.check(context), { version: '9.12.2', account: 'Atlas', warnings: [...warnings] })
+  })
+}
+
+test('A list that does not go on is refused', async (t) => {
+  const body = asked('project in ("NET") order by updated desc', { nextPageToken: 'same' })
+  const reply = { issues: [], isLast: false, nextPageToken: 'same' }
+
+  await assert.rejects(call(t, 'jira.issues.search', { project: 'NET', cursor: 'same' }, [{ request, body, reply }]), {
+    type: 'upstream-invalid',
+  })
+})
+
 test('A search without any word is invalid input, and a project outside the connection is not found', async (t) => {
   await assert.rejects(call(t, 'jira.issues.search', { words: '"*"' }, []), { type: 'invalid-input' })
   await assert.rejects(call(t, 'jira.issues.search', { project: 'HRX' }, []), { type: 'not-found' })
@@ -258,6 +290,11 @@ const replies: readonly (readonly [number, unknown, unknown])[] = [
     400,
     { errorMessages: ["The value 'HRX' does not exist"] },
     'Jira does not understand the request, or the account may not use a field in it.',
+  ],
+  [
+    403,
+    { errorMessages: ['page token'] },
+    'The Jira account lacks a permission for this, or must first pass a captcha in the browser.',
   ],
   [401, 'x', 'Jira does not know the credential: it is wrong, expired or revoked. Give the connection a new token.'],
   [404, null, 'Jira has no such thing, or the account may not see it.'],
