@@ -30,7 +30,6 @@ export type Change = {
   readonly seq: number
   readonly kind: string
   readonly name: string
-  readonly site: string | null
   readonly live: boolean
   /** Undefined: it had or has none. */
   readonly before: Marks | undefined
@@ -151,9 +150,15 @@ async function write(
     database,
     tx,
     outcomes.flatMap((outcome) =>
-      outcome.moved.map(({ seq, source, marks }) => {
-        return { seq, source, machine: targetOf(outcome), marks: JSON.stringify(marks) }
-      }),
+      outcome.moved.map(({ seq, source, kind, name, live, marks }) => ({
+        seq,
+        source_no: source,
+        machine_no: targetOf(outcome),
+        live: live ? 1 : 0,
+        kind,
+        name,
+        marks: JSON.stringify(marks),
+      })),
     ),
   )
   const kept = outcomes.filter(({ machine }) => machine !== null)
@@ -183,7 +188,7 @@ function summaryOf(cluster: Cluster, decision: Partition, subjectsOf: SubjectsOf
     name,
     nameKey: nameKeyOf(name),
     form: members.find(({ marks }) => marks.form)?.marks.form ?? '',
-    site: members.find(({ site }) => site)?.site ?? '',
+    site: members.find(({ marks }) => marks.site)?.marks.site ?? '',
     live: members.filter(({ live }) => live).length,
     conflicts: JSON.stringify(conflictKinds(cluster, decision)),
   }
