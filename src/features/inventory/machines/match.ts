@@ -176,13 +176,14 @@ async function write(
 const naming: readonly Subject[] = ['registry', 'virtualization', 'configuration', 'monitoring', 'backup']
 
 function summaryOf(cluster: Cluster, decision: Partition, subjectsOf: SubjectsOf): MachineSummary {
-  const rankOf = ({ connector }: Loaded) => {
+  const rankOf = ({ connector, live }: Loaded) => {
     const ranks = subjectsOf(connector).map((subject) => naming.indexOf(subject))
-    return Math.min(naming.length, ...ranks.filter((rank) => rank >= 0))
+    return Math.min(naming.length, ...ranks.filter((rank) => rank >= 0)) + (live ? 0 : 100)
   }
-  const members = (cluster.members as readonly Loaded[]).toSorted(
-    (a, b) => Number(b.live) - Number(a.live) || rankOf(a) - rankOf(b) || a.seq - b.seq,
-  )
+  const members = (cluster.members as readonly Loaded[])
+    .map((member) => ({ member, rank: rankOf(member) }))
+    .sort((a, b) => a.rank - b.rank || a.member.seq - b.member.seq)
+    .map(({ member }) => member)
   const name = members[0]?.name ?? ''
   return {
     name,
