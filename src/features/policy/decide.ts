@@ -70,7 +70,7 @@ export function rolesOn({ bindings }: Principal, { type, id }: Resource): string
 }
 
 /** Token scopes only take away. A word that is no action, `area.*` or access matches nothing. */
-function isInScopes(scopes: readonly string[] | undefined, { name, access }: Question['action']): boolean {
+export function isInScopes(scopes: readonly string[] | undefined, { name, access }: Question['action']): boolean {
   if (!scopes) return true
   const area = `${name.slice(0, name.indexOf('.'))}.*`
   return scopes.some((scope) => scope === name || scope === area || scope === access)

@@ -45,6 +45,7 @@ const oracle: Readonly<Record<string, string>> = {
   'identity.bindings.add': '-----p -----p -',
   'identity.bindings.remove': '-----p -----a -',
   'identity.principal.get': 'pppppp pppppp -',
+  'identity.password.change': 'pppppp -----p -',
   'policy.policies.list': '---ppp ---ppp -',
   'policy.decision.explain': 'pppppp pppppp -',
   'approvals.requests.list': 'pppppp pppppp -',
