@@ -5,7 +5,10 @@ import { addConnections } from './commands/connections.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInventory } from './commands/inventory.ts'
 import { addPolicy } from './commands/policy.ts'
+import { addSignIn } from './commands/sign-in.ts'
+import { addSyncs } from './commands/syncs.ts'
 import { addSystem } from './commands/system.ts'
+import { addTokens } from './commands/tokens.ts'
 import { addVault } from './commands/vault.ts'
 import type { Output } from './output.ts'
 
@@ -27,7 +30,9 @@ export type Shell = {
   readonly url: () => string
   readonly output: () => Output
   /** A POST that needs no token: sign-in and set-up. */
-  readonly signIn: (path: '/login' | '/setup', body: Json) => Promise<Json>
+  readonly signIn: (path: '/login' | '/setup', body: Json, url?: string) => Promise<Json>
+  /** Whether a person said which server, rather than the default. */
+  readonly isServerNamed: () => boolean
   readonly program: Command
 }
 
@@ -50,8 +55,11 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
   addSystem(program, shell)
   addInventory(program, shell)
   addConnections(program, shell)
+  addSyncs(program, shell)
   addVault(program, shell)
+  addSignIn(program, shell)
   addIdentity(program, shell)
+  addTokens(program, shell)
   addPolicy(program, shell)
   addAudit(program, shell)
   inherit(program)
@@ -72,12 +80,9 @@ function makeShell(program: Command, env: NodeJS.ProcessEnv, local: Local): Shel
     client: () => makeClient({ url: options().server, env }),
     url: () => makeClient({ url: options().server, env }).url,
     output: () => ({ json: options().json === true, out: process.stdout, err: process.stderr }),
-    signIn: (path, body) =>
-      makeClient({ url: options().server, env: { ...env, ATLAS_TOKEN: env['ATLAS_TOKEN'] || 'none' } }).send(
-        'POST',
-        path,
-        body,
-      ),
+    isServerNamed: () => Boolean(options().server ?? env['ATLAS_URL']),
+    signIn: (path, body, url = options().server) =>
+      makeClient({ url, env: { ...env, ATLAS_TOKEN: env['ATLAS_TOKEN'] || 'none' } }).send('POST', path, body),
   }
 }
 
