@@ -10,6 +10,7 @@ import { addSyncs } from './commands/syncs.ts'
 import { addSystem } from './commands/system.ts'
 import { addTokens } from './commands/tokens.ts'
 import { addVault } from './commands/vault.ts'
+import type { Check } from './doctor.ts'
 import type { Output } from './output.ts'
 
 /** What works without a running server; src/main.ts hands it over, because a door knows no rooms. */
@@ -18,7 +19,8 @@ export type Local = {
   readonly serve: () => Promise<void>
   readonly init: () => Promise<Json>
   readonly verifyExport: (directory: string, vkeyFile?: string) => Promise<Json>
-  readonly checkConfig: () => readonly string[]
+  /** What can be seen of configuration, data and key on this machine. */
+  readonly inspect: () => readonly Check[]
   readonly serveStdio: (options: { url: string; token: string }) => Promise<void>
 }
 
@@ -26,6 +28,8 @@ export type Shell = {
   readonly env: NodeJS.ProcessEnv
   readonly local: Local
   readonly client: () => Client
+  /** For what the server tells everybody; it needs no token. */
+  readonly open: () => Client
   /** The server that commands go to. */
   readonly url: () => string
   readonly output: () => Output
@@ -73,16 +77,18 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
 
 function makeShell(program: Command, env: NodeJS.ProcessEnv, local: Local): Shell {
   const options = () => program.opts<{ json?: boolean; server?: string }>()
+  const open = (url = options().server) =>
+    makeClient({ url, env: { ...env, ATLAS_TOKEN: env['ATLAS_TOKEN'] || 'none' } })
   return {
     env,
     local,
     program,
     client: () => makeClient({ url: options().server, env }),
+    open: () => open(),
     url: () => makeClient({ url: options().server, env }).url,
     output: () => ({ json: options().json === true, out: process.stdout, err: process.stderr }),
     isServerNamed: () => Boolean(options().server ?? env['ATLAS_URL']),
-    signIn: (path, body, url = options().server) =>
-      makeClient({ url, env: { ...env, ATLAS_TOKEN: env['ATLAS_TOKEN'] || 'none' } }).send('POST', path, body),
+    signIn: (path, body, url) => open(url).send('POST', path, body),
   }
 }
 
