@@ -74,13 +74,15 @@ async function compareVersion(shell: Shell): Promise<Result> {
 async function checkToken(client: Client, now: number): Promise<Result> {
   const { id, name, tokenId } = await client.get('/me')
   const tokens = await listAll(client, '/tokens', { principal: String(id) }).catch(() => [])
-  const expiresAt = tokens.find((token) => token['id'] === tokenId)?.['expiresAt']
+  const { kind, expiresAt } = tokens.find((token) => token['id'] === tokenId) ?? {}
+  if (kind === 'bootstrap')
+    return warn(
+      `${cell(name)}, the token of ATLAS_API_TOKEN, which never ends. Remove it when people and agents have their own`,
+    )
   if (typeof expiresAt !== 'string') return ok(`${cell(name)}; when it ends is not visible to it`)
   const text = `${cell(name)}, until ${cell(expiresAt)}${ago(expiresAt, now)}`
-  const isLong = !tokens.some((token) => token['id'] === tokenId && token['kind'] === 'session')
-  return isLong && Date.parse(expiresAt) - now < 15 * 86_400_000
-    ? warn(`${text}. Make a new one: atlas tokens create`)
-    : ok(text)
+  const isEnding = kind === 'api' && Date.parse(expiresAt) - now < 15 * 86_400_000
+  return isEnding ? warn(`${text}. Make a new one: atlas tokens create`) : ok(text)
 }
 
 async function verifyLog(client: Client): Promise<Result> {

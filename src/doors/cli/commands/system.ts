@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { CliError } from '../client.ts'
-import { completion } from '../completion.ts'
+import { complete, completionScript } from '../completion.ts'
 import { diagnose, showChecks } from '../doctor.ts'
 import { fields, print } from '../output.ts'
 import type { Shell } from '../program.ts'
@@ -37,10 +37,20 @@ export function addSystem(program: Command, shell: Shell): void {
   program
     .command('completion <shell>')
     .summary('print a completion script for bash, zsh or fish')
-    .addHelpText('after', '\nExample:\n  source <(atlas completion bash)')
+    .addHelpText('after', '\nIn ~/.bashrc or ~/.zshrc:\n  source <(atlas completion bash)')
     .action((name: string) => {
-      const script = completion(program, name)
+      const script = completionScript(name)
       if (script === undefined) throw new CliError(`${name} is not supported; use bash, zsh or fish`, 2)
       process.stdout.write(script)
+    })
+  program
+    .command('complete', { hidden: true })
+    .summary('what may follow these words; the completion scripts ask this')
+    .argument('[words...]')
+    .action(async (words: string[]) => {
+      // Whoever presses Tab does not wait for a server that does not answer.
+      setTimeout(() => process.exit(0), 2000).unref()
+      const found = await complete(program, words, shell.client)
+      process.stdout.write(found.map((word) => `${word}\n`).join(''))
     })
 }
