@@ -68,7 +68,7 @@ function addReading(audit: Command, shell: Shell): void {
 }
 
 /** A day counts from its first moment; a time without a zone is in UTC, as all times of the log are. */
-export function readTime(text: string, option: string): string {
+function readTime(text: string, option: string): string {
   const full = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', 'T')
   const time = Date.parse(/(Z|[+-]\d\d:?\d\d)$/.test(full) ? full : `${full}Z`)
   if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(time))

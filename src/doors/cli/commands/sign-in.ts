@@ -75,7 +75,7 @@ function addSetup(program: Command, shell: Shell): void {
 }
 
 /** The token alone, or the whole link `https://…/setup#token`. */
-export function readLink(text: string): { token: string; origin?: string } {
+function readLink(text: string): { token: string; origin?: string } {
   const [link = '', token] = text.trim().split('#', 2)
   if (token === undefined || token === '') return { token: text.trim() }
   return { token, ...(URL.canParse(link) && { origin: new URL(link).origin }) }

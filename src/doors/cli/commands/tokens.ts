@@ -86,7 +86,7 @@ function addCreate(tokens: Command, shell: Shell): void {
 }
 
 /** The value in the first line, then whose it is, how it ends, and how to use it. */
-export function describeToken(answer: Json, url: string): string {
+function describeToken(answer: Json, url: string): string {
   const { token, id, expiresAt, principal, principalName, principalKind, roles } = answer
   const ends = `This value is shown once. It ends on ${cell(expiresAt)}${ago(expiresAt, Date.now())}; end it earlier with: atlas tokens revoke ${id}`
   if (principalKind !== 'agent')
