@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
 import { connectors } from './connectors/index.ts'
 import type { Action, Resource } from './core/action.ts'
+import type { Subject } from './core/connector.ts'
 import { makeHttpDoor } from './doors/http/door.ts'
 import { makeMcpDoor } from './doors/mcp/door.ts'
 import { makeSchedule } from './doors/schedule/schedule.ts'
@@ -21,6 +22,8 @@ import { type Identity, type IdentityParts, makeIdentity } from './features/iden
 import { identityMigrations } from './features/identity/migrations.ts'
 import { inventoryActions } from './features/inventory/actions.ts'
 import { briefActions } from './features/inventory/brief.ts'
+import { findingActions } from './features/inventory/findings/actions.ts'
+import { type Findings, makeFindings } from './features/inventory/findings/findings.ts'
 import { makeInventory } from './features/inventory/inventory.ts'
 import { inventoryMigrations } from './features/inventory/migrations.ts'
 import { rateLimitHeaders } from './features/limits/headers.ts'
@@ -103,7 +106,8 @@ export async function makeApp(parts: Parts) {
     isKnownScope: (scope) => actions.some((action) => isInScopes([scope], action)),
   })
 
-  const actions = listActions({ inventory, connections, vault, identity, policy, approvals, audit })
+  const findings = openFindings(parts, inventory, connections)
+  const actions = listActions({ inventory, findings, connections, vault, identity, policy, approvals, audit })
   await policy.load(actions)
   await connections.refreshWritable()
   const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
@@ -134,6 +138,7 @@ export async function makeApp(parts: Parts) {
 
 type Acting = {
   readonly inventory: ReturnType<typeof makeInventory>
+  readonly findings: Findings
   readonly connections: ReturnType<typeof makeConnections>
   readonly vault: ReturnType<typeof makeVault>
   readonly identity: Identity
@@ -142,9 +147,12 @@ type Acting = {
   readonly audit: AuditLog
 }
 
-function listActions({ inventory, connections, vault, identity, policy, approvals, audit }: Acting): readonly Action[] {
+function listActions(rooms: Acting): readonly Action[] {
+  const { inventory, findings, connections, vault, identity, policy, approvals, audit } = rooms
+  const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
-    ...inventoryActions({ inventory, connectionName: nameOf(connections), resolveConnection: connections.resolve }),
+    ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
+    ...findingActions({ findings, ...naming }),
     ...briefActions({ inventory, connectionName: nameOf(connections) }),
     ...connectionActions({ connections }),
     ...vaultActions({ vault }),
@@ -154,6 +162,42 @@ function listActions({ inventory, connections, vault, identity, policy, approval
     ...auditActions({ log: audit }),
     ...connectors.flatMap((connector) => connector.actions),
   ]
+}
+
+function openFindings(
+  { database, now }: Parts,
+  inventory: ReturnType<typeof makeInventory>,
+  connections: ReturnType<typeof makeConnections>,
+): Findings {
+  const source = {
+    machines: () => inventory.machineViews(),
+    things: () => inventory.thingViews(),
+    connections: connections.witnesses,
+  }
+  return makeFindings({ database, source, now })
+}
+
+/** What is open about one machine, the worst first. */
+function openFindingsOf(findings: Findings) {
+  return async (machine: string) => {
+    const filter = {
+      rules: [],
+      states: ['open' as const],
+      severities: [],
+      sites: [],
+      machine,
+      connection: undefined,
+      q: undefined,
+    }
+    const { items } = await findings.list(filter, { limit: 50, cursor: undefined })
+    return items.map(({ id, rule, severity, openedAt }) => ({
+      id,
+      rule,
+      title: findings.ruleOf(rule)?.title ?? rule,
+      severity,
+      since: openedAt,
+    }))
+  }
 }
 
 type Rooms = {
@@ -211,7 +255,7 @@ function openIdentity(
 }
 
 function openSystems({ config, database, now, version }: Parts, vault: ReturnType<typeof makeVault>, log: Log) {
-  const inventory = makeInventory({ database, now })
+  const inventory = makeInventory({ database, subjectsOf, now })
   const allowLoopback = config.ATLAS_ALLOW_LOOPBACK_CONNECTIONS
   const connections = makeConnections({
     database,
@@ -236,6 +280,11 @@ async function readiness(database: Database): Promise<Record<string, boolean | s
     new Promise<string>((resolve) => setTimeout(resolve, 2000, 'slow').unref()),
   ])
   return { database: answers }
+}
+
+/** What a kind of system is the witness of; nothing when this version no longer has it. */
+function subjectsOf(connector: string): readonly Subject[] {
+  return connectors.find(({ id }) => id === connector)?.subjects ?? []
 }
 
 function httpConfig({ config, tls }: Parts) {

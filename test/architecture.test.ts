@@ -24,6 +24,7 @@ const packages: Record<string, readonly string[]> = {
   'features/*': ['zod', 'kysely'],
   'features/policy': ['zod', 'kysely', '@cedar-policy/cedar-wasm'],
   'features/connections': ['zod', 'kysely', 'croner'],
+  'features/exports': ['zod', 'kysely', 'croner', 'yazl'],
   connectors: ['zod'],
   gate: [],
   'doors/http': ['fastify', 'zod'],

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { type Ca, makeCa } from './ca.ts'
 import { type FaultPlan, makeFaults, type Reply, send } from './faults.ts'
 
@@ -15,6 +16,8 @@ export type SimRequest = {
   readonly headers: IncomingHttpHeaders
   readonly body: string
   readonly remoteAddress: string
+  /** The common name of the client's certificate, where one is asked for. */
+  readonly clientName: string | undefined
   /** The kind of a planned fault that only this system knows. */
   readonly fault: string | undefined
 }
@@ -31,6 +34,8 @@ export type LoggedRequest = {
 export type ServerOptions = {
   readonly port?: number
   readonly ca?: Ca
+  /** PEM: every client must show a certificate of this authority. */
+  readonly clientCa?: string
   /** Added to the real time; `/__sim/clock?forward=<ms>` moves it on. */
   readonly clock?: { readonly now: () => Date; readonly forward: (ms: number) => void }
   readonly ownFaults?: readonly string[]
@@ -60,7 +65,7 @@ export function movableClock() {
  * sends `x-sim-admin: <adminToken>`: GET|DELETE requests · GET|POST|DELETE faults · POST clock?forward=<ms>.
  */
 export async function startServer(options: ServerOptions) {
-  const { port = 0, ca = makeCa(), clock = movableClock(), ownFaults, handle } = options
+  const { port = 0, ca = makeCa(), clock = movableClock(), ownFaults, clientCa, handle } = options
   const faults = makeFaults(ownFaults)
   const requests: LoggedRequest[] = []
   const adminToken = randomBytes(24).toString('base64url')
@@ -106,7 +111,8 @@ export async function startServer(options: ServerOptions) {
     return (await options.admin?.(request)) ?? json(404, { error: 'no such switch' })
   }
 
-  const server = createServer({ cert: issued.certPem, key: issued.keyPem }, (message, response) => {
+  const ofClients = clientCa === undefined ? {} : { requestCert: true, rejectUnauthorized: true, ca: clientCa }
+  const server = createServer({ cert: issued.certPem, key: issued.keyPem, ...ofClients }, (message, response) => {
     answer(message, response).catch((error: unknown) => {
       // A fault of the simulator must be seen by whoever runs it, not taken for the simulated system's.
       process.stderr.write(`simulator: ${error instanceof Error ? error.stack : String(error)}\n`)
@@ -160,8 +166,14 @@ async function received(message: IncomingMessage): Promise<SimRequest> {
     headers: message.headers,
     body: Buffer.concat(chunks).toString('utf8'),
     remoteAddress: message.socket.remoteAddress ?? '',
+    clientName: clientNameOf(message.socket as TLSSocket),
     fault: undefined,
   }
+}
+
+function clientNameOf(socket: TLSSocket): string | undefined {
+  const name = socket.getPeerCertificate().subject?.CN
+  return Array.isArray(name) ? name[0] : name
 }
 
 function sameText(a: string, b: string): boolean {

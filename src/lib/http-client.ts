@@ -63,6 +63,8 @@ export type HttpOptions = {
   readonly sign: (request: Outgoing) => Promise<Signed>
   /** A TLS client certificate and its key, asked for before each new connection. */
   readonly clientCertificate?: () => Promise<ClientCertificate | undefined>
+  /** Told when the system's certificate ends, with each new connection. */
+  readonly onCertificate?: (endsAt: Date) => void
   readonly explain?: Explain
   readonly allowLoopback: boolean
   readonly userAgent: string
@@ -94,7 +96,7 @@ export type HttpClient = {
 
 /** HTTP to one https origin with the rules of the connector contract; throws `invalid-input` for an address it never uses. */
 export function makeHttp(options: HttpOptions): HttpClient {
-  const { url, caPem, clientCertificate, allowLoopback } = options
+  const { url, caPem, clientCertificate, onCertificate, allowLoopback } = options
   const fault = originFault(url, { allowLoopback })
   if (fault !== undefined) throw new Problem('invalid-input', `The address ${fault}`)
   const limits = { ...httpLimits, ...options.limits }
@@ -106,6 +108,7 @@ export function makeHttp(options: HttpOptions): HttpClient {
       timeoutMs: limits.connectMs,
       ...(caPem !== undefined && { caPem }),
       ...(clientCertificate && { clientCertificate }),
+      ...(onCertificate && { onCertificate }),
     }),
     allowH2: false,
     connections: limits.concurrent,

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns'
-import type { LookupFunction } from 'node:net'
+import type { LookupFunction, Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { buildConnector } from 'undici'
 import type { Secret } from '../core/secret.ts'
 import { type AddressRule, isAllowedAddress } from './http-address.ts'
@@ -19,6 +20,8 @@ type Options = {
   readonly rule: AddressRule
   readonly caPem?: string
   readonly clientCertificate?: () => Promise<ClientCertificate | undefined>
+  /** Told when the certificate of the system ends, with each new connection. */
+  readonly onCertificate?: (endsAt: Date) => void
   readonly timeoutMs: number
   /** The resolver, for tests. */
   readonly resolve?: typeof lookup
@@ -56,13 +59,22 @@ export function makeConnector(connecting: Options): buildConnector.connector {
     const open = (connect: buildConnector.connector) =>
       connect(target, (...[error, socket]) => {
         if (error) return callback(error, null)
-        if (isAllowedAddress(socket.remoteAddress ?? '', rule)) return callback(null, socket)
+        if (isAllowedAddress(socket.remoteAddress ?? '', rule)) {
+          tellEnd(socket, connecting.onCertificate)
+          return callback(null, socket)
+        }
         socket.destroy()
         callback(new AddressRefused(), null)
       })
     if (!clientCertificate) return open(plain)
     signed().then(open, (error: unknown) => callback(error as Error, null))
   }
+}
+
+function tellEnd(socket: Socket, tell: Options['onCertificate']): void {
+  if (!tell || !(socket instanceof TLSSocket)) return
+  const ends = new Date(socket.getPeerCertificate().valid_to ?? Number.NaN)
+  if (!Number.isNaN(ends.getTime())) tell(ends)
 }
 
 /** Node skips `lookup` for literals, so they are judged apart. */

@@ -2,8 +2,10 @@ import { Command, CommanderError } from 'commander'
 import { CliError, type Client, type Json, makeClient } from './client.ts'
 import { addAudit } from './commands/audit.ts'
 import { addConnections } from './commands/connections.ts'
+import { addFindings } from './commands/findings.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInventory } from './commands/inventory.ts'
+import { addMachines } from './commands/machines.ts'
 import { addPolicy } from './commands/policy.ts'
 import { addSignIn } from './commands/sign-in.ts'
 import { addSyncs } from './commands/syncs.ts'
@@ -58,6 +60,8 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
     )
   addSystem(program, shell)
   addInventory(program, shell)
+  addFindings(program, shell)
+  addMachines(program, shell)
   addConnections(program, shell)
   addSyncs(program, shell)
   addVault(program, shell)

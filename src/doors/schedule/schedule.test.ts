@@ -13,6 +13,9 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
     due: [] as string[],
     queued: [] as string[],
     asked: [] as string[],
+    judged: 0,
+    judge: async () => {},
+    at: 0,
     errors: [] as string[],
     recovered: 0,
     atOnce: 0,
@@ -33,6 +36,10 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
       },
     },
     async invoke(call, name, input) {
+      if (name === 'inventory.findings.evaluate') {
+        state.judged++
+        return state.judge()
+      }
       const { sync, connection } = input as { sync?: string; connection?: string }
       state.asked.push(`${call.door} ${call.principal.id} ${name} ${sync ?? connection}`)
       if (name === 'connections.syncs.start') {
@@ -51,6 +58,7 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
     systemPrincipal: system,
     log: { info() {}, error: (_fields, message) => state.errors.push(message) },
     everyMs,
+    now: () => new Date(state.at),
   })
   t.after(schedule.stop)
   return { state, schedule, nudge: () => [...listeners].map((listener) => listener()), listeners }
@@ -129,4 +137,36 @@ test('stopping interrupts what runs, waits for it, and starts nothing more', asy
   nudge()
   await sleep(20)
   assert.equal(state.asked.length, 1)
+})
+
+test('findings are looked for when nothing waits to be read: at the start, after a sync, every hour, and again after a fault', async (t) => {
+  const { state, schedule, nudge } = world(t)
+  state.queued = ['syn_1']
+  const judged: number[] = []
+  state.run = async () => void judged.push(state.judged)
+  schedule.start()
+  await until(() => state.judged === 1)
+  nudge()
+  await sleep(20)
+  assert.deepEqual([judged, state.judged], [[0], 1], 'after the sync that waited, once')
+
+  state.queued = ['syn_2']
+  nudge()
+  await until(() => state.judged === 2)
+  assert.deepEqual(judged, [0, 1])
+
+  state.judge = async () => {
+    throw new Problem('conflict')
+  }
+  state.at += 3_600_000
+  nudge()
+  await until(() => state.judged === 3)
+  nudge()
+  await sleep(20)
+  assert.equal(state.judged, 3, 'not at once again')
+  state.judge = async () => {}
+  state.at += 30_000
+  nudge()
+  await until(() => state.judged === 4)
+  assert.deepEqual(state.errors, [], 'somebody else was at it')
 })

@@ -69,6 +69,7 @@ const ConnectionView = z.object({
     })
     .nullable(),
   lastSyncedAt: z.string().nullable().describe('When a sync last came to its end.'),
+  certificateEndsAt: z.string().nullable().describe('When the certificate that the system last showed ends.'),
   activeSync: z.string().nullable().describe('The sync run that is queued or running.'),
   createdAt: z.string(),
   updatedAt: z.string(),

@@ -31,6 +31,8 @@ export type ConnectionView = {
   readonly problem: ShownProblem | null
   readonly lastCheck: CheckOutcome | null
   readonly lastSyncedAt: string | null
+  /** When the certificate that the system last showed ends. */
+  readonly certificateEndsAt: string | null
   readonly activeSync: string | null
   readonly createdAt: string
   readonly updatedAt: string

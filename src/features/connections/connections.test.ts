@@ -135,6 +135,7 @@ testOnEach(
       problem: null,
       lastCheck: null,
       lastSyncedAt: null,
+      certificateEndsAt: null,
       activeSync: null,
       createdAt: at,
       updatedAt: at,

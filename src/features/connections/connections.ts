@@ -50,6 +50,8 @@ export function makeConnections(parts: ConnectionsParts) {
     list: async (): Promise<ConnectionView[]> => (await store.list()).map(viewConnection),
     get: async (idOrName: string): Promise<ConnectionView> => viewConnection(await find(idOrName)),
     check: opener.check,
+    /** What findings ask of connections: what they are witnesses of, how far they have been read, what of them runs out. */
+    witnesses: async () => Promise.all((await store.list()).map((row) => witnessOf(parts, row))),
     ...writing,
     /** For the gate: the settings, and HTTP that is signed in and ends with the call. */
     async open(idOrName: string, call?: HttpCall): Promise<OpenConnection> {
@@ -58,6 +60,25 @@ export function makeConnections(parts: ConnectionsParts) {
     },
     /** Closes the sockets. */
     close: opener.close,
+  }
+}
+
+/** Days after which a credential should have been changed. */
+const rotationDays = 90
+
+async function witnessOf({ connectors, vault }: ConnectionsParts, row: Stored) {
+  const stored = await Promise.all(Object.values(row.secretIds).map((id) => vault.changedAt(id)))
+  const oldest = stored.filter((at) => at !== undefined).sort()[0]
+  return {
+    id: row.id,
+    connector: row.connector,
+    name: row.name,
+    subjects: connectors.find(({ id }) => id === row.connector)?.subjects ?? [],
+    lastFullAt: row.last_full_at,
+    lastSyncedAt: row.last_synced_at,
+    credentialDueAt:
+      oldest === undefined ? null : new Date(Date.parse(oldest) + rotationDays * 86_400_000).toISOString(),
+    certificateExpiresAt: row.certificate_ends_at,
   }
 }
 

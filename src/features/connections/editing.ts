@@ -104,7 +104,13 @@ async function edit(parts: ConnectionsParts, room: Room, idOrName: string, chang
   return viewConnection(await room.find(row.id))
 }
 
-const forgetReading = { sync_cursor: null, last_full_at: null, last_check: null, sync_problem: null }
+const forgetReading = {
+  sync_cursor: null,
+  last_full_at: null,
+  last_check: null,
+  sync_problem: null,
+  certificate_ends_at: null,
+}
 
 function addFaults({ connectors, allowLoopback }: ConnectionsParts, room: Room, input: NewConnection): FieldFault[] {
   const connector = connectors.find(({ id }) => id === input.connector)
@@ -170,6 +176,7 @@ function newRow(
     allow_writes: allowWrites ? 1 : 0,
     revision: 1,
     last_check: null,
+    certificate_ends_at: null,
     sync_problem: null,
     sync_cursor: null,
     last_full_at: null,

@@ -66,9 +66,12 @@ const webhooks = [
   'create index webhook_delivery_received on webhook_delivery (received_at)',
 ]
 
+const certificate = ['alter table connection add column certificate_ends_at text']
+
 /** 700+. The same plain SQL fits both databases. */
 export const connectionsMigrations: readonly Migration[] = [
   { id: 700, name: 'connections and sync runs', sqlite: tables, postgres: tables },
   { id: 701, name: 'connections that take changes', sqlite: allowWrites, postgres: allowWrites },
   { id: 702, name: 'deliveries of connected systems', sqlite: webhooks, postgres: webhooks },
+  { id: 703, name: 'end of the certificate of a connected system', sqlite: certificate, postgres: certificate },
 ]

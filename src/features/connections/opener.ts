@@ -38,10 +38,12 @@ export function makeOpener(
     return connector
   }
 
+  const noteCertificate = makeCertificateNotes(store, log)
+
   async function clientFor(row: Stored): Promise<HttpClient> {
     const known = clients.get(row.id)
     if (known?.row.revision === row.revision) return known.client
-    const client = makeClient(parts, sessions, row, connectorOf(row))
+    const client = makeClient(parts, sessions, row, connectorOf(row), noteCertificate(row))
     clients.set(row.id, { row, client })
     // Calls that still use the older sockets finish; close waits for them, nobody waits for close.
     known?.client.close().catch((error: unknown) => log.warn({ err: error }, 'Old sockets did not close'))
@@ -64,7 +66,7 @@ export function makeOpener(
   async function check(idOrName: string, { signal, requestId }: HttpCall = {}): Promise<CheckOutcome> {
     const row = await find(idOrName)
     const connector = connectorOf(row)
-    const client = makeClient(parts, sessions, row, connector, { tries: 1 })
+    const client = makeClient(parts, sessions, row, connector, noteCertificate(row), { tries: 1 })
     const ends = signal ?? new AbortController().signal
     try {
       const http = client.forCall({ signal: ends, ...(requestId !== undefined && { requestId }) })
@@ -107,4 +109,19 @@ export function makeOpener(
       await Promise.all(all.map(({ client }) => client.close()))
     },
   }
+}
+
+/** Keeps when a system's certificate ends. Written once per end and process: it changes seldom, sockets open often. */
+function makeCertificateNotes(store: ConnectionStore, log: ConnectionsParts['log']) {
+  const noted = new Map<string, string>()
+  return (row: Stored) =>
+    (endsAt: Date): void => {
+      const end = endsAt.toISOString()
+      if ((noted.get(row.id) ?? row.certificate_ends_at) === end) return
+      noted.set(row.id, end)
+      store.setCertificateEnd(row.id, end).catch((error: unknown) => {
+        noted.delete(row.id)
+        log.warn({ err: error, connection: row.id }, 'The end of a certificate was not noted')
+      })
+    }
 }

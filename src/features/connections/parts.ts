@@ -20,6 +20,8 @@ export type VaultPart = {
     owner: string,
     claim: { readonly scheme: Webhook['signature']['scheme']; readonly proof: string; readonly body: Uint8Array },
   ) => Promise<boolean>
+  /** When the current version of a secret was stored, in ISO form; undefined for one that is gone. */
+  readonly changedAt: (id: string) => Promise<string | undefined>
   /** Tells equal values from different ones. */
   readonly fingerprint: (value: Secret) => string
   /** Keeps a value that is not stored (a session's token) out of what this process says; the same name replaces it. */
@@ -56,7 +58,7 @@ export type Log = {
 
 /** `makeHttp` with what is the same for every connection filled in. */
 export type HttpFor = (
-  options: Pick<HttpOptions, 'url' | 'caPem' | 'sign' | 'explain' | 'clientCertificate'> & {
+  options: Pick<HttpOptions, 'url' | 'caPem' | 'sign' | 'explain' | 'clientCertificate' | 'onCertificate'> & {
     readonly limits?: Partial<HttpLimits>
   },
 ) => HttpClient

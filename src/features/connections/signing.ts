@@ -12,6 +12,7 @@ export function makeClient(
   sessions: Sessions,
   row: Stored,
   connector: Connector,
+  onCertificate: (endsAt: Date) => void,
   limits: { tries?: number } = {},
 ): HttpClient {
   const config = readConfig(connector, row)
@@ -38,6 +39,7 @@ export function makeClient(
     ...(connector.explain && { explain: connector.explain }),
     ...(clientCertificate && { clientCertificate: async () => clientCertificate(await credentialOf()) }),
     limits,
+    onCertificate,
     sign,
   })
   return client

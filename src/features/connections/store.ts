@@ -15,6 +15,8 @@ export type ConnectionRow = {
   /** Moves with every edit; whatever was built from an older one is not used again. */
   revision: number
   last_check: string | null
+  /** When the certificate that the system last showed ends. */
+  certificate_ends_at: string | null
   sync_problem: string | null
   sync_cursor: string | null
   last_full_at: string | null
@@ -89,6 +91,10 @@ export function makeConnectionStore(database: Database) {
 
     async setCheck(id: string, outcome: string): Promise<void> {
       await db.updateTable('connection').set({ last_check: outcome }).where('id', '=', id).execute()
+    },
+
+    async setCertificateEnd(id: string, endsAt: string): Promise<void> {
+      await db.updateTable('connection').set({ certificate_ends_at: endsAt }).where('id', '=', id).execute()
     },
 
     /** Deletes the connection with its runs. */

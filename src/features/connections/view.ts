@@ -23,6 +23,7 @@ export function viewConnection(row: Stored): ConnectionView {
     problem,
     lastCheck,
     lastSyncedAt: row.last_synced_at,
+    certificateEndsAt: row.certificate_ends_at,
     activeSync: row.activeRun,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

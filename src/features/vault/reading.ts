@@ -31,7 +31,7 @@ type Parts = { readonly store: VaultStore; readonly sealing: Pick<Sealing, 'open
 
 /** What reads the vault. Every read of a value opens its row anew. */
 export function makeReading({ store, sealing, known }: Parts) {
-  return { list, get, use, reveal }
+  return { list, get, use, reveal, changedAt }
 
   /** Living secrets in order of id, metadata only. `next` continues the list. */
   async function list(find: {
@@ -65,6 +65,14 @@ export function makeReading({ store, sealing, known }: Parts) {
         destroyedAt: destroyed_at,
       })),
     }
+  }
+
+  /** When the current version was stored; undefined for a secret that is gone. */
+  async function changedAt(id: string): Promise<string | undefined> {
+    const row = await store.secret(id)
+    if (!row || row.destroyed_at !== null) return undefined
+    const versions = await store.versions(id)
+    return versions.find(({ version }) => version === row.current_version)?.created_at
   }
 
   /** The current value, for code that signs in with it. `owner`, when given, must be the owner that it was stored for. */

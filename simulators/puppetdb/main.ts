@@ -1,0 +1,58 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { makeCompany } from '../lib/company.ts'
+import { startPuppetdb } from './start.ts'
+
+const usage = `node simulators/puppetdb/main.ts [options]
+  --port N      0 (a free one)
+  --devices N   288
+  --vms N       400
+  --seed N      1
+  --flaws N     0; copies of each planted flaw
+  --dir DIR     where ca.pem and the credential files are written (a new folder)
+Prints one JSON line when it is ready. SIGINT or SIGTERM ends it.`
+
+const text = { type: 'string' } as const
+const { values } = parseArgs({
+  options: { port: text, devices: text, vms: text, seed: text, flaws: text, dir: text, help: { type: 'boolean' } },
+})
+if (values.help) {
+  process.stdout.write(`${usage}\n`)
+  process.exit(0)
+}
+
+const folder = values.dir ?? mkdtempSync(join(tmpdir(), 'puppetdb-simulator-'))
+mkdirSync(folder, { recursive: true })
+const truth = makeCompany({
+  devices: whole('devices', 288),
+  vms: whole('vms', 400),
+  seed: whole('seed', 1),
+  copies: whole('flaws', 0),
+})
+const puppetdb = await startPuppetdb({ truth, port: whole('port', 0) })
+const files = {
+  caFile: kept('ca.pem', puppetdb.caPem),
+  credentialFile: kept('credential.json', JSON.stringify(puppetdb.credential)),
+  certificateFile: kept('client.pem', puppetdb.credential['certificate'] ?? ''),
+  keyFile: kept('client.key', puppetdb.credential['key'] ?? ''),
+  adminTokenFile: kept('sim-admin', puppetdb.adminToken),
+}
+process.stdout.write(`${JSON.stringify({ system: 'puppetdb', url: puppetdb.url, ...files })}\n`)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => puppetdb.stop().then(() => process.exit(0)))
+}
+
+function whole(name: 'port' | 'devices' | 'vms' | 'seed' | 'flaws', otherwise: number): number {
+  const given = values[name] ?? String(otherwise)
+  if (/^\d{1,9}$/.test(given)) return Number(given)
+  process.stderr.write(`--${name} is not a number\n\n${usage}\n`)
+  process.exit(2)
+}
+
+function kept(name: string, content: string): string {
+  const file = join(folder, name)
+  writeFileSync(file, content, { mode: name === 'ca.pem' ? 0o644 : 0o600 })
+  return file
+}
