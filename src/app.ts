@@ -18,7 +18,7 @@ import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
 import { identityActions } from './features/identity/actions.ts'
-import { type Identity, makeIdentity } from './features/identity/identity.ts'
+import { type Identity, type IdentityParts, makeIdentity } from './features/identity/identity.ts'
 import { identityMigrations } from './features/identity/migrations.ts'
 import { inventoryActions } from './features/inventory/actions.ts'
 import { briefActions } from './features/inventory/brief.ts'
@@ -30,6 +30,7 @@ import { rateLimitHeaders } from './features/limits/headers.ts'
 import { makeLimiter } from './features/limits/limiter.ts'
 import { makeLoginThrottle } from './features/limits/login.ts'
 import { policyActions } from './features/policy/actions.ts'
+import { isInScopes } from './features/policy/decide.ts'
 import { policyMigrations } from './features/policy/migrations.ts'
 import { makePolicy } from './features/policy/policy.ts'
 import { vaultActions } from './features/vault/actions.ts'
@@ -99,8 +100,11 @@ export async function makeApp(parts: Parts) {
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
   const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
-  const identity = openIdentity(parts, limiter, record)
   const { inventory, connections } = openSystems(parts, vault, log)
+  const identity = openIdentity(parts, limiter, record, {
+    resolveConnection: connections.resolve,
+    isKnownScope: (scope) => actions.some((action) => isInScopes([scope], action)),
+  })
 
   const findings = openFindings(parts, inventory, connections)
   const actions = listActions({ inventory, findings, connections, vault, identity, policy, approvals, audit })
@@ -226,10 +230,12 @@ function openIdentity(
   { config, database, rootKey, now }: Parts,
   limiter: ReturnType<typeof makeLimiter>,
   record: (event: AuditEvent) => Promise<unknown>,
+  known: Pick<IdentityParts, 'resolveConnection' | 'isKnownScope'>,
 ): Identity {
   const throttle = makeLoginThrottle({ now })
   const recordFailure = makeFailureRecord(record, now)
   return makeIdentity({
+    ...known,
     database,
     rootKey,
     now,

@@ -50,6 +50,7 @@ export const routes: readonly (readonly [name: string, access: Access])[] = [
   ['identity.bindings.add', 'write'],
   ['identity.bindings.remove', 'destroy'],
   ['identity.principal.get', 'read'],
+  ['identity.password.change', 'write'],
   ['policy.policies.list', 'read'],
   ['policy.decision.explain', 'read'],
   ['approvals.requests.list', 'read'],

@@ -58,6 +58,7 @@ const oracle: Readonly<Record<string, string>> = {
   'identity.bindings.add': '-----p -----a -',
   'identity.bindings.remove': '-----p -----a -',
   'identity.principal.get': 'pppppp pppppp -',
+  'identity.password.change': 'pppppp ------ -',
   'policy.policies.list': '---ppp ---ppp -',
   'policy.decision.explain': 'pppppp pppppp -',
   'approvals.requests.list': 'pppppp pppppp -',
