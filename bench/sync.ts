@@ -38,7 +38,7 @@ export async function benchSync(print: Print, { devices = 20_000 }: { devices?: 
     const connections = makeConnections({
       database,
       vault,
-      inventory: makeInventory({ database, now }),
+      inventory: makeInventory({ database, subjectsOf: () => connector.subjects, now }),
       connectors: [connector],
       httpFor: (options) => makeHttp({ ...options, allowLoopback: true, userAgent: 'atlas-bench', now }),
       allowLoopback: true,

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
 import { connectors } from './connectors/index.ts'
 import type { Action, Resource } from './core/action.ts'
+import type { Subject } from './core/connector.ts'
 import { makeHttpDoor } from './doors/http/door.ts'
 import { makeMcpDoor } from './doors/mcp/door.ts'
 import { makeSchedule } from './doors/schedule/schedule.ts'
@@ -21,16 +22,19 @@ import { exportActions } from './features/exports/actions.ts'
 import type { Exports } from './features/exports/exports.ts'
 import { exportsMigrations } from './features/exports/migrations.ts'
 import { identityActions } from './features/identity/actions.ts'
-import { type Identity, makeIdentity } from './features/identity/identity.ts'
+import { type Identity, type IdentityParts, makeIdentity } from './features/identity/identity.ts'
 import { identityMigrations } from './features/identity/migrations.ts'
 import { inventoryActions } from './features/inventory/actions.ts'
 import { briefActions } from './features/inventory/brief.ts'
+import { findingActions } from './features/inventory/findings/actions.ts'
+import { type Findings, makeFindings } from './features/inventory/findings/findings.ts'
 import { makeInventory } from './features/inventory/inventory.ts'
 import { inventoryMigrations } from './features/inventory/migrations.ts'
 import { rateLimitHeaders } from './features/limits/headers.ts'
 import { makeLimiter } from './features/limits/limiter.ts'
 import { makeLoginThrottle } from './features/limits/login.ts'
 import { policyActions } from './features/policy/actions.ts'
+import { isInScopes } from './features/policy/decide.ts'
 import { policyMigrations } from './features/policy/migrations.ts'
 import { makePolicy } from './features/policy/policy.ts'
 import { vaultActions } from './features/vault/actions.ts'
@@ -94,17 +98,22 @@ export async function makeApp(parts: Parts) {
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
   const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
-  const identity = openIdentity(parts, limiter, record)
   const { inventory, connections } = openSystems(parts, vault, log)
+  const identity = openIdentity(parts, limiter, record, {
+    resolveConnection: connections.resolve,
+    isKnownScope: (scope) => actions.some((action) => isInScopes([scope], action)),
+  })
 
+  const findings = openFindings(parts, inventory, connections)
   const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
   const exports = openExports({
-    ...{ database, inventory, connections, policy, approvals, redact, now, log },
+    ...{ database, inventory, findings, connections, policy, approvals, redact, now, log },
     dataDir: config.ATLAS_DATA_DIR,
     findPrincipal: identity.findPrincipal,
     late: () => ({ actions, invoke, system }),
   })
-  const actions = listActions({ inventory, connections, vault, identity, policy, approvals, audit, exports })
+  const rooms = { inventory, findings, connections, vault, identity, policy, approvals, audit, exports }
+  const actions = listActions(rooms)
   await policy.load(actions)
   await connections.refreshWritable()
   const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
@@ -130,14 +139,8 @@ export async function makeApp(parts: Parts) {
     version: parts.version,
   })
   await exports.init()
-  const planned = { due: exports.plans.due, sweep: exports.sweep }
-  const schedule = makeSchedule({
-    connections: connections.syncs,
-    exports: planned,
-    invoke,
-    systemPrincipal: system,
-    log,
-  })
+  const timed = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep } }
+  const schedule = makeSchedule({ ...timed, invoke, systemPrincipal: system, log })
   return { http, mcp, schedule, audit, identity, connections, inventory, vault, exports, log, actions, invoke, visible }
 }
 
@@ -154,6 +157,7 @@ function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise
 
 type Acting = {
   readonly inventory: ReturnType<typeof makeInventory>
+  readonly findings: Findings
   readonly connections: ReturnType<typeof makeConnections>
   readonly vault: ReturnType<typeof makeVault>
   readonly identity: Identity
@@ -163,18 +167,12 @@ type Acting = {
   readonly exports: Exports
 }
 
-function listActions({
-  inventory,
-  connections,
-  vault,
-  identity,
-  policy,
-  approvals,
-  audit,
-  exports,
-}: Acting): readonly Action[] {
+function listActions(rooms: Acting): readonly Action[] {
+  const { inventory, findings, connections, vault, identity, policy, approvals, audit, exports } = rooms
+  const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
-    ...inventoryActions({ inventory, connectionName: nameOf(connections), resolveConnection: connections.resolve }),
+    ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
+    ...findingActions({ findings, ...naming }),
     ...briefActions({ inventory, connectionName: nameOf(connections) }),
     ...connectionActions({ connections }),
     ...vaultActions({ vault }),
@@ -185,6 +183,42 @@ function listActions({
     ...exportActions({ exports }),
     ...connectors.flatMap((connector) => connector.actions),
   ]
+}
+
+function openFindings(
+  { database, now }: Parts,
+  inventory: ReturnType<typeof makeInventory>,
+  connections: ReturnType<typeof makeConnections>,
+): Findings {
+  const source = {
+    machines: () => inventory.machineViews(),
+    things: () => inventory.thingViews(),
+    connections: connections.witnesses,
+  }
+  return makeFindings({ database, source, now })
+}
+
+/** What is open about one machine, the worst first. */
+function openFindingsOf(findings: Findings) {
+  return async (machine: string) => {
+    const filter = {
+      rules: [],
+      states: ['open' as const],
+      severities: [],
+      sites: [],
+      machine,
+      connection: undefined,
+      q: undefined,
+    }
+    const { items } = await findings.list(filter, { limit: 50, cursor: undefined })
+    return items.map(({ id, rule, severity, openedAt }) => ({
+      id,
+      rule,
+      title: findings.ruleOf(rule)?.title ?? rule,
+      severity,
+      since: openedAt,
+    }))
+  }
 }
 
 type Rooms = {
@@ -217,10 +251,12 @@ function openIdentity(
   { config, database, rootKey, now }: Parts,
   limiter: ReturnType<typeof makeLimiter>,
   record: (event: AuditEvent) => Promise<unknown>,
+  known: Pick<IdentityParts, 'resolveConnection' | 'isKnownScope'>,
 ): Identity {
   const throttle = makeLoginThrottle({ now })
   const recordFailure = makeFailureRecord(record, now)
   return makeIdentity({
+    ...known,
     database,
     rootKey,
     now,
@@ -240,7 +276,7 @@ function openIdentity(
 }
 
 function openSystems({ config, database, now, version }: Parts, vault: ReturnType<typeof makeVault>, log: Log) {
-  const inventory = makeInventory({ database, now })
+  const inventory = makeInventory({ database, subjectsOf, now })
   const allowLoopback = config.ATLAS_ALLOW_LOOPBACK_CONNECTIONS
   const connections = makeConnections({
     database,
@@ -265,6 +301,11 @@ async function readiness(database: Database): Promise<Record<string, boolean | s
     new Promise<string>((resolve) => setTimeout(resolve, 2000, 'slow').unref()),
   ])
   return { database: answers }
+}
+
+/** What a kind of system is the witness of; nothing when this version no longer has it. */
+function subjectsOf(connector: string): readonly Subject[] {
+  return connectors.find(({ id }) => id === connector)?.subjects ?? []
 }
 
 function httpConfig({ config, tls }: Parts) {

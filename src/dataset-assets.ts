@@ -40,7 +40,7 @@ export function assetsDataset(parts: AssetParts): Dataset {
     title: 'Assets',
     describe: 'Everything that the connected systems report, one row each, with all attributes.',
     params,
-    reads: { action: 'inventory.assets.search', resource: { type: 'inventory', id: '*' } },
+    reads: ['inventory.assets.search'],
     sheets: (asked, signal) => [{ name: 'Assets', columns, rows: () => rowsOf(parts, asked, signal) }],
   })
 }

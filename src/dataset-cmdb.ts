@@ -9,25 +9,24 @@ import type { AssetRow } from './features/inventory/store-assets.ts'
 type Parts = Pick<AssetParts, 'inventory' | 'connectionNames'> & {
   /** Ids of the connections that say what there should be. */
   readonly registries: () => Promise<readonly string[]>
-  /** All machines, in pages; without it there is no sheet of them. */
-  readonly machines?: (() => AsyncIterable<readonly MachineView[]>) | undefined
+  /** All machines, in pages. */
+  readonly machines: () => AsyncIterable<readonly MachineView[]>
 }
 
 const tabs = ['devices', 'virtual-machines', 'merged'] as const
 
 /** The registry's devices and virtual machines as a workbook, and the machines that all systems together know. */
 export function cmdbDataset(parts: Parts): Dataset {
-  const sheets = parts.machines ? tabs : tabs.slice(0, 2)
   return defineDataset({
     title: 'CMDB',
     describe:
       'The registry’s devices and virtual machines with model, place, addresses and owner; Merged has each machine once, with what all systems know of it.',
     params: z.strictObject({
-      sheet: z.enum(sheets).optional().describe('Only this table; without it, all of them.'),
+      sheet: z.enum(tabs).optional().describe('Only this table; without it, all of them.'),
     }),
-    reads: { action: 'inventory.assets.search', resource: { type: 'inventory', id: '*' } },
+    reads: ['inventory.assets.search', 'inventory.machines.search'],
     sheets: ({ sheet }, signal) =>
-      sheets.filter((one) => sheet === undefined || sheet === one).map((one) => makeSheet[one](parts, signal)),
+      tabs.filter((one) => sheet === undefined || sheet === one).map((one) => makeSheet[one](parts, signal)),
   })
 }
 
@@ -146,7 +145,7 @@ const mergedColumns: readonly Column[] = [
 ]
 
 async function* mergedRows(machines: Parts['machines'], signal: AbortSignal): AsyncGenerator<readonly Row[]> {
-  for await (const page of machines?.() ?? []) {
+  for await (const page of machines()) {
     signal.throwIfAborted()
     yield page.map((machine) => mergedRow(machine)).filter((row) => row !== undefined)
   }

@@ -43,7 +43,7 @@ export function findingsDataset(parts: Parts): Dataset {
     describe:
       'Where the connected systems disagree or something is missing, the worst first, with which system says what.',
     params,
-    reads: { action: 'inventory.findings.list', resource: { type: 'inventory', id: '*' } },
+    reads: ['inventory.findings.list'],
     sheets: (asked, signal) => [{ name: 'Findings', columns, rows: () => rowsOf(parts, asked, signal) }],
   })
 }

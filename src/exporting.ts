@@ -10,7 +10,6 @@ import { type Exports, makeExports } from './features/exports/exports.ts'
 import type { ExportsParts } from './features/exports/parts.ts'
 import type { Findings } from './features/inventory/findings/findings.ts'
 import type { makeInventory } from './features/inventory/inventory.ts'
-import type { MachineView } from './features/inventory/machines/view.ts'
 import type { makePolicy } from './features/policy/policy.ts'
 import type { Invoke } from './gate/invoke.ts'
 
@@ -20,8 +19,7 @@ type Parts = Pick<ExportsParts, 'database' | 'findPrincipal' | 'redact' | 'now' 
   readonly connections: ReturnType<typeof makeConnections>
   readonly policy: Pick<ReturnType<typeof makePolicy>, 'decide'>
   readonly approvals: Pick<ReturnType<typeof makeApprovals>, 'get'>
-  readonly findings?: Findings
-  readonly machines?: () => AsyncIterable<readonly MachineView[]>
+  readonly findings: Findings
   /** What is only made after the actions of this room are. */
   readonly late: () => { readonly actions: readonly Action[]; readonly invoke: Invoke; readonly system: Principal }
 }
@@ -60,7 +58,7 @@ const published = connectors
   .flatMap(({ actions }): readonly Action[] => actions)
   .filter(({ access }) => access === 'write')
 
-function datasetsOf({ inventory, connections, findings, machines }: Parts) {
+function datasetsOf({ inventory, connections, findings }: Parts) {
   const common = {
     inventory,
     resolveConnection: connections.resolve,
@@ -72,8 +70,8 @@ function datasetsOf({ inventory, connections, findings, machines }: Parts) {
   }
   return {
     assets: assetsDataset(common),
-    cmdb: cmdbDataset({ ...common, registries, machines }),
-    ...(findings && { findings: findingsDataset({ ...common, findings }) }),
+    cmdb: cmdbDataset({ ...common, registries, machines: () => inventory.machineViews() }),
+    findings: findingsDataset({ ...common, findings }),
   }
 }
 

@@ -71,7 +71,8 @@ export function makeTruth(options: { estate: Estate; seed: number; now: Date; co
     const machine = estate.vm(index)
     const flaw = planted.get(index)
     const { state } = machine
-    const off = state === 'off' || state === 'failed' || flaw === 'status-differs' || flaw === 'long-off'
+    const isOff = state === 'off' || state === 'failed' || state === 'spare'
+    const off = isOff || flaw === 'status-differs' || flaw === 'long-off'
     const offFor = flaw === 'long-off' ? 90 * days : flaw === 'status-differs' ? 2 * days : 3 * days
     const nightly = (2 + dice.part(21, index) * 18) * hours
     const backupAge = flaw === 'old-backup' ? 9 * days : off ? offFor + nightly : nightly
@@ -141,7 +142,8 @@ function isVmIn(system: System, state: VirtualMachine['state'], flaw: Flaw | und
   if (flaw === 'not-in-registry' && system === 'registry') return false
   if (flaw === 'not-monitored' && system === 'monitoring') return false
   if (system === 'registry') return true
-  return state !== 'planned' && state !== 'staged' && state !== 'spare'
+  // A virtual machine that is kept in reserve exists, switched off.
+  return state !== 'planned' && state !== 'staged'
 }
 
 /** Hypervisors are the virtualization's hosts; servers run an operating system that is configured and backed up. */

@@ -1,4 +1,4 @@
-import type { Estate } from '../lib/estate.ts'
+import type { Estate, VirtualMachine } from '../lib/estate.ts'
 
 /** How many addresses the estate has. */
 export function addressCount({ counts }: Estate): number {
@@ -6,7 +6,7 @@ export function addressCount({ counts }: Estate): number {
 }
 
 /** Addresses in the order: of devices, out of band, of virtual machines, IPv6 of every tenth of those. */
-export function addressAt(estate: Estate, index: number) {
+export function addressAt(estate: Estate, index: number, vmOf: (index: number) => VirtualMachine = estate.vm) {
   const { devices, oob, vms } = estate.counts
   if (index < devices) {
     const it = estate.device(index)
@@ -18,9 +18,14 @@ export function addressAt(estate: Estate, index: number) {
     const dnsName = it.fqdn.replace('.', '-oob.')
     return { address: it.oobAddress ?? '', dnsName, owner, type: 'dcim.interface', port: 'oob' }
   }
-  const isV6 = index >= devices + oob + vms
-  const owner = isV6 ? (index - devices - oob - vms) * 10 : index - devices - oob
-  const it = estate.vm(owner)
-  const address = isV6 ? (it.address6 ?? '') : it.address
+  const owner = vmOfAddress(estate, index) ?? 0
+  const it = vmOf(owner)
+  const address = index >= devices + oob + vms ? (it.address6 ?? '') : it.address
   return { address, dnsName: it.fqdn, owner, type: 'virtualization.vminterface', port: 'eth0' }
+}
+
+/** The virtual machine that has an address; undefined for those of devices. */
+export function vmOfAddress({ counts: { devices, oob, vms } }: Estate, index: number): number | undefined {
+  if (index < devices + oob) return undefined
+  return index >= devices + oob + vms ? (index - devices - oob - vms) * 10 : index - devices - oob
 }

@@ -6,6 +6,7 @@ import type { Cursor, SyncBatch } from '../../src/core/connector.ts'
 import { Problem } from '../../src/core/problem.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { type HttpLimits, makeHttp } from '../../src/lib/http-client.ts'
+import { makeCompany } from '../lib/company.ts'
 import { type Netbox, type NetboxOptions, startNetbox } from './start.ts'
 
 // The connector, the real HTTP client and the simulated NetBox, over TLS.
@@ -268,4 +269,43 @@ test("The community's demo estate comes in with its counts", {
     prefix: 90,
     'ip-address': 180,
   })
+})
+
+test('With a truth it is the registry of that company, wrong only where a flaw was planted', async (t) => {
+  const truth = makeCompany({ devices: 288, vms: 400, copies: 2 })
+  const { sync } = await connect(t, { truth })
+
+  const { ids } = await sync()
+
+  const seen = new Map((ids['virtual-machine'] ?? []).map((one) => [one.name, one]))
+  const expected = [...truth.vms('registry')]
+  assert.deepEqual(
+    [...seen.keys()],
+    expected.map(({ hostName }) => hostName),
+  )
+  const statuses = {
+    'in-service': 'active',
+    planned: 'planned',
+    staged: 'staged',
+    spare: 'paused',
+    failed: 'failed',
+    off: 'offline',
+    leaving: 'decommissioning',
+  }
+  for (const vm of expected) {
+    const one = seen.get(vm.hostName)
+    const address = vm.addressIn('registry').split('/')[0] ?? ''
+    assert.deepEqual(
+      [one?.status, one?.addresses?.[0], one?.machine],
+      [statuses[vm.state], address, { form: 'virtual', hostNames: [vm.hostName] }],
+    )
+  }
+  const devices = ids['device'] ?? []
+  assert.equal(devices.filter(({ serial, machine }) => serial && machine?.hostNames?.length === 1).length, 288)
+  const addresses = (ids['ip-address'] ?? []).flatMap((one) => one.addresses ?? [])
+  for (const [index, flaw] of truth.planted) {
+    const [own = ''] = truth.estate.vm(index).address.split('/')
+    const isShown = !['address-differs', 'not-in-registry', 'monitored-but-gone'].includes(flaw)
+    assert.equal(addresses.includes(own), isShown, flaw)
+  }
 })

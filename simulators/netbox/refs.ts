@@ -7,9 +7,9 @@ export type Refs = ReturnType<typeof makeRefs>
 
 /**
  * The short forms of objects that stand inside others. Those that many rows share are made once: most of the time of a page
- * would otherwise go into them.
+ * would otherwise go into them. `isComplete`: no device was left without a name.
  */
-export function makeRefs(estate: Estate, origin: string) {
+export function makeRefs(estate: Estate, origin: string, isComplete = false) {
   const made = new Map<string, Json>()
   const once = (path: string, id: number, make: () => Json) => {
     const key = `${path}/${id}`
@@ -28,7 +28,7 @@ export function makeRefs(estate: Estate, origin: string) {
   const named = (path: string, id: number, name: string) =>
     once(path, id, () => ref(path, id, name, { name, slug: slugOf(name), description: '' }))
   const deviceName = (index: number, { role, hostName }: Device) =>
-    role === 'pdu' && Math.floor(index / 24) % 3 === 2 ? null : hostName
+    !isComplete && role === 'pdu' && Math.floor(index / 24) % 3 === 2 ? null : hostName
   const deviceLabel = (index: number, device: Device) =>
     deviceName(index, device) ?? `${device.model.manufacturer} ${device.model.name} (${index + 1})`
   return {

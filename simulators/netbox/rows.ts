@@ -1,6 +1,7 @@
 import type { Estate } from '../lib/estate.ts'
 import { makeDice } from '../lib/random.ts'
-import { addressAt, addressCount } from './addresses.ts'
+import type { Truth } from '../lib/truth.ts'
+import { addressAt, addressCount, vmOfAddress } from './addresses.ts'
 import { type Collection, type Json, makeCollection } from './collection.ts'
 import { makeRefs } from './refs.ts'
 import {
@@ -20,7 +21,14 @@ import {
 const seededUntil = Date.parse('2026-11-01T00:00:00Z')
 const seededSpan = 700 * 86_400_000
 
-type Builder = { readonly estate: Estate; readonly origin: string; readonly seed: number; readonly now: () => Date }
+type Builder = {
+  readonly estate: Estate
+  /** What is true of the estate: then nothing is forgotten, and only the flaws told there are shown. */
+  readonly truth?: Truth | undefined
+  readonly origin: string
+  readonly seed: number
+  readonly now: () => Date
+}
 
 /** What every row has. */
 type Head = {
@@ -32,18 +40,33 @@ type Head = {
 }
 
 /** The estate as NetBox shows it, with what people forget there: names of PDUs, serials, primary addresses. */
-export function estateCollections({ estate, origin, seed, now }: Builder): Collection[] {
+export function estateCollections({ estate, truth, origin, seed, now }: Builder): Collection[] {
   const dice = makeDice(seed + 1)
-  const refs = makeRefs(estate, origin)
+  const refs = makeRefs(estate, origin, truth !== undefined)
   const { counts } = estate
+  const vmOf = (i: number) => {
+    const vm = truth?.vm(i)
+    return vm ? Object.assign(vm, { address: vm.addressIn('registry') }) : estate.vm(i)
+  }
+  const hasVm = (i: number) => truth?.vm(i).isIn('registry') ?? true
+  /** Whether people wrote it down; of a true estate they did. */
+  const isKept = (question: number, i: number, missing: number) =>
+    truth !== undefined || dice.part(question, i) > missing
   const newest = Math.min(seededUntil, now().getTime() - 86_400_000)
   /** `make` answers the whole row: rows of large models are plain literals, which are several times faster than spreads. */
-  const whole = (index: number, path: string, type: string, count: number, make: (i: number, head: Head) => Json) => {
+  const whole = (
+    index: number,
+    path: string,
+    type: string,
+    count: number,
+    make: (i: number, head: Head) => Json,
+    isThere: (i: number) => boolean = () => true,
+  ) => {
     const updatedAt = (id: number) => newest - Math.floor(dice.part(index, id) * seededSpan)
     return makeCollection({
       path,
       type,
-      ids: Array.from({ length: count }, (_, i) => i + 1),
+      ids: Array.from({ length: count }, (_, i) => i + 1).filter((id) => isThere(id - 1)),
       updatedAt,
       make: (id) => {
         const stamp = updatedAt(id)
@@ -65,7 +88,7 @@ export function estateCollections({ estate, origin, seed, now }: Builder): Colle
     })
   const device = (i: number, head: Head): Json => {
     const it = estate.device(i)
-    const documented = dice.part(90, i) > 0.04
+    const documented = isKept(90, i, 0.04)
     const primary = documented ? refs.address(i + 1, it.address) : null
     const oob = it.oobAddress && documented ? refs.address(counts.devices + estate.oobRank(i) + 1, it.oobAddress) : null
     return {
@@ -78,7 +101,7 @@ export function estateCollections({ estate, origin, seed, now }: Builder): Colle
       role: refs.listed('dcim/device-roles', roleNames, roleLabels[it.role]),
       tenant: it.role === 'server' ? refs.tenant(it.tenant) : null,
       platform: it.role === 'pdu' ? null : refs.listed('dcim/platforms', platformNames, it.platform),
-      serial: dice.part(91, i) > 0.03 ? it.serial : '',
+      serial: isKept(91, i, 0.03) ? it.serial : '',
       asset_tag: dice.part(92, i) > 0.2 ? `A-${100_000 + i}` : null,
       site: refs.site(it.site),
       location: null,
@@ -111,8 +134,8 @@ export function estateCollections({ estate, origin, seed, now }: Builder): Colle
     }
   }
   const virtualMachine = (i: number, head: Head): Json => {
-    const it = estate.vm(i)
-    const primary4 = dice.part(93, i) > 0.03 ? refs.address(counts.devices + counts.oob + i + 1, it.address) : null
+    const it = vmOf(i)
+    const primary4 = isKept(93, i, 0.03) ? refs.address(counts.devices + counts.oob + i + 1, it.address) : null
     const primary6 = it.address6
       ? refs.address(counts.devices + counts.oob + counts.vms + Math.floor(i / 10) + 1, it.address6)
       : null
@@ -150,7 +173,7 @@ export function estateCollections({ estate, origin, seed, now }: Builder): Colle
     }
   }
   const ipAddress = (i: number, head: Head): Json => {
-    const { address, dnsName, owner, type, port } = addressAt(estate, i)
+    const { address, dnsName, owner, type, port } = addressAt(estate, i, vmOf)
     const assigned = type === 'dcim.interface' ? { device: refs.device(owner) } : { virtual_machine: refs.vm(owner) }
     const path = type === 'dcim.interface' ? 'dcim/interfaces' : 'virtualization/interfaces'
     return {
@@ -245,7 +268,7 @@ export function estateCollections({ estate, origin, seed, now }: Builder): Colle
       }
     }),
     whole(4, 'dcim/devices', 'dcim.device', counts.devices, device),
-    whole(5, 'virtualization/virtual-machines', 'virtualization.virtualmachine', counts.vms, virtualMachine),
+    whole(5, 'virtualization/virtual-machines', 'virtualization.virtualmachine', counts.vms, virtualMachine, hasVm),
     collection(6, 'ipam/prefixes', 'ipam.prefix', counts.subnets, (i) => {
       const it = estate.subnet(i)
       return {
@@ -266,7 +289,10 @@ export function estateCollections({ estate, origin, seed, now }: Builder): Colle
         custom_fields: {},
       }
     }),
-    whole(7, 'ipam/ip-addresses', 'ipam.ipaddress', addressCount(estate), ipAddress),
+    whole(7, 'ipam/ip-addresses', 'ipam.ipaddress', addressCount(estate), ipAddress, (i) => {
+      const vm = vmOfAddress(estate, i)
+      return vm === undefined || hasVm(vm)
+    }),
   ]
   const lists: readonly (readonly [string, string, readonly string[]])[] = [
     ['dcim/manufacturers', 'dcim.manufacturer', manufacturers],

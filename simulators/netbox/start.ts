@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Ca } from '../lib/ca.ts'
 import { makeEstate } from '../lib/estate.ts'
 import { json, movableClock, type SimRequest, startServer } from '../lib/server.ts'
+import type { Truth } from '../lib/truth.ts'
 import { makeApi } from './api.ts'
 import { makeChangelog } from './changelog.ts'
 import { type Collection, makeCollection } from './collection.ts'
@@ -18,6 +19,8 @@ export type NetboxOptions = {
   /** Virtual machines; as many as devices unless told. */
   readonly vms?: number
   readonly seed?: number
+  /** The company to show as its registry, in place of the invented estate. */
+  readonly truth?: Truth
   /** Collections from this file instead of the estate. */
   readonly data?: string
   readonly ca?: Ca
@@ -55,7 +58,13 @@ export async function startNetbox(options: NetboxOptions = {}) {
   const { devices = 1000, vms = devices < 7 ? 0 : devices } = options
   const rows = options.data
     ? fileCollections(options.data, origin)
-    : estateCollections({ estate: makeEstate({ seed, devices, vms }), origin, seed, now: clock.now })
+    : estateCollections({
+        estate: options.truth?.estate ?? makeEstate({ seed, devices, vms }),
+        truth: options.truth,
+        origin,
+        seed,
+        now: clock.now,
+      })
   const journal = makeCollection({
     path: 'extras/journal-entries',
     type: 'extras.journalentry',
@@ -87,6 +96,9 @@ export async function startNetbox(options: NetboxOptions = {}) {
   return {
     url: origin,
     caPem: server.caPem,
+    /** What a connection to it is added with; the account may only read. */
+    config: { url: origin },
+    credential: { token: tokens.names.readOnly },
     tokens: tokens.names,
     adminToken: server.adminToken,
     /** Every request answered so far; `splice(0)` forgets them. */

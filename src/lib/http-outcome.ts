@@ -34,7 +34,7 @@ export function parseBody<T>(value: unknown, schema: z.ZodType<T>): T {
 
 /** A failed reply's body for `explain`: JSON, XML, or else the beginning of its text. */
 export function readFailedBody({ text }: Reply): unknown {
-  if (text === '') return undefined
+  if (text === '') return ''
   try {
     if (/^\s*<\?xml|^\s*<[\w:-]+[\s>]/.test(text) && !/^\s*<(!doctype|html)/i.test(text)) return parseXml(text)
     return JSON.parse(text)

@@ -115,7 +115,7 @@ async function* pages(world: World): AsyncGenerator<readonly Row[]> {
 }
 
 const columns = [{ key: 'name', title: 'Name', type: 'text', holds: 'name' }] as const
-const reads = { action: 'machines.list', resource: { type: 'inventory', id: '*' } }
+const reads = ['machines.list', 'machines.get']
 
 function machines(world: World) {
   return defineDataset({

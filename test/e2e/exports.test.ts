@@ -73,6 +73,7 @@ test('a workbook is made, downloaded and compared by the command line, and lies 
       [
         ['Devices', 41],
         ['Virtual machines', 41],
+        ['Merged', 81],
       ],
       false,
     ],

@@ -7,6 +7,8 @@ import { Problem } from '../../core/problem.ts'
 import { Secret } from '../../core/secret.ts'
 import { type Exchange, upstream } from '../../testing/upstream.ts'
 import { netbox } from './index.ts'
+import { observeVirtualMachine } from './observe.ts'
+import { VirtualMachine } from './schema.ts'
 
 const config = { url: 'https://netbox.example.net/', pageSize: 500 }
 const date = { date: 'Fri, 20 Nov 2026 12:00:00 GMT' }
@@ -379,3 +381,22 @@ test('The settings take an https address and nothing else (claims: D11)', () => 
     assert.equal(netbox.credential.safeParse({ token }).success, false, token)
   }
 })
+
+const lifecycles = {
+  active: 'active',
+  offline: 'off',
+  paused: 'off',
+  planned: 'planned',
+  staged: 'planned',
+  failed: 'failed',
+  inventory: 'spare',
+  decommissioning: 'leaving',
+  'our-own-status': undefined,
+  constructor: undefined,
+}
+
+for (const [value, lifecycle] of Object.entries(lifecycles))
+  test(`The status ${value} says ${lifecycle ?? 'nothing'} about what a machine should be`, () => {
+    const row = VirtualMachine.parse({ id: 1, name: 'web01', status: { value } })
+    assert.deepEqual(observeVirtualMachine(row, '').facts, lifecycle && { lifecycle })
+  })

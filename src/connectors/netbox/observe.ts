@@ -1,4 +1,4 @@
-import type { Attribute, Observation } from '../../core/connector.ts'
+import type { Attribute, Facts, Observation } from '../../core/connector.ts'
 import type {
   Choice,
   Cluster,
@@ -40,6 +40,7 @@ export function observeDevice(row: Device, url: string): Observation {
       primaryAddress: host(row.primary_ip4 ?? row.primary_ip6),
       managementAddress: host(row.oob_ip),
     }),
+    ...machine('physical', row),
     ...relations(
       ['located-in', 'site', row.site],
       ['located-in', 'rack', row.rack],
@@ -68,6 +69,7 @@ export function observeVirtualMachine(row: VirtualMachine, url: string): Observa
       diskMb: row.disk,
       primaryAddress: host(row.primary_ip4 ?? row.primary_ip6),
     }),
+    ...machine('virtual', row),
     ...relations(
       ['located-in', 'site', row.site],
       ['runs-on', 'cluster', row.cluster],
@@ -186,6 +188,27 @@ function identity(row: Common, name: string | null | undefined, url: string) {
 function status(choice: Choice) {
   return choice ? { status: String(choice.value).toLowerCase() } : {}
 }
+
+/** A device without a name (a shelf, a power strip) is only known by its serial and addresses. */
+function machine(form: 'physical' | 'virtual', row: { name?: string | null | undefined; status?: Choice }) {
+  const lifecycle = lifecycles.get(String(row.status?.value).toLowerCase())
+  return {
+    machine: { form, ...(row.name && { hostNames: [row.name] }) },
+    ...(lifecycle && { facts: { lifecycle } }),
+  }
+}
+
+/** The statuses of devices and virtual machines; a NetBox may have others of its own, which say nothing here. */
+const lifecycles: ReadonlyMap<string, NonNullable<Facts['lifecycle']>> = new Map([
+  ['active', 'active'],
+  ['offline', 'off'],
+  ['paused', 'off'],
+  ['planned', 'planned'],
+  ['staged', 'planned'],
+  ['failed', 'failed'],
+  ['inventory', 'spare'],
+  ['decommissioning', 'leaving'],
+])
 
 function site(place: Ref) {
   const name = label(place)

@@ -13,6 +13,9 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
     due: [] as string[],
     queued: [] as string[],
     asked: [] as string[],
+    judged: 0,
+    judge: async () => {},
+    at: 0,
     errors: [] as string[],
     recovered: 0,
     swept: 0,
@@ -38,10 +41,14 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
     exports: {
       due: async () => [...state.plans],
       sweep: async () => {
-        state.swept++
+        if (state.swept++ < 0) throw new Error('the disk is gone')
       },
     },
     async invoke(call, name, input) {
+      if (name === 'inventory.findings.evaluate') {
+        state.judged++
+        return state.judge()
+      }
       const { sync, connection, plan } = input as { sync?: string; connection?: string; plan?: string }
       state.asked.push(`${call.door} ${call.principal.id} ${name} ${sync ?? connection ?? plan}`)
       if (plan !== undefined) {
@@ -64,6 +71,7 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
     systemPrincipal: system,
     log: { info() {}, error: (_fields, message) => state.errors.push(message) },
     everyMs,
+    now: () => new Date(state.at),
   })
   t.after(schedule.stop)
   return { state, schedule, nudge: () => [...listeners].map((listener) => listener()), listeners }
@@ -143,6 +151,16 @@ test('a plan that cannot be run is logged, one that another runs is not, and the
   assert.deepEqual(state.errors, ['A planned export could not be started'])
 })
 
+test('a fault of the exports keeps no sync waiting', async (t) => {
+  const { state, schedule } = world(t)
+  state.swept = -9
+  state.queued = ['syn_1']
+  schedule.start()
+  await until(() => state.queued.length === 0)
+
+  assert.ok(state.errors.includes('The schedule could not look for planned exports'))
+})
+
 test('stopping interrupts what runs, waits for it, and starts nothing more', async (t) => {
   const { state, schedule, nudge, listeners } = world(t)
   let ended = false
@@ -165,4 +183,36 @@ test('stopping interrupts what runs, waits for it, and starts nothing more', asy
   nudge()
   await sleep(20)
   assert.equal(state.asked.length, 1)
+})
+
+test('findings are looked for when nothing waits to be read: at the start, after a sync, every hour, and again after a fault', async (t) => {
+  const { state, schedule, nudge } = world(t)
+  state.queued = ['syn_1']
+  const judged: number[] = []
+  state.run = async () => void judged.push(state.judged)
+  schedule.start()
+  await until(() => state.judged === 1)
+  nudge()
+  await sleep(20)
+  assert.deepEqual([judged, state.judged], [[0], 1], 'after the sync that waited, once')
+
+  state.queued = ['syn_2']
+  nudge()
+  await until(() => state.judged === 2)
+  assert.deepEqual(judged, [0, 1])
+
+  state.judge = async () => {
+    throw new Problem('conflict')
+  }
+  state.at += 3_600_000
+  nudge()
+  await until(() => state.judged === 3)
+  nudge()
+  await sleep(20)
+  assert.equal(state.judged, 3, 'not at once again')
+  state.judge = async () => {}
+  state.at += 30_000
+  nudge()
+  await until(() => state.judged === 4)
+  assert.deepEqual(state.errors, [], 'somebody else was at it')
 })

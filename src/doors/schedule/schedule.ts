@@ -35,17 +35,21 @@ type Parts = {
   /** How often it looks for due and abandoned work. A run queued in this process is seen at once. */
   readonly everyMs?: number
   readonly atOnce?: number
+  /** Findings are looked for after syncs, and at least this often. */
+  readonly judgeEveryMs?: number
+  readonly now?: () => Date
 }
 
 /** The door of the clock: queues the syncs that are due and carries out what is queued, through the gate like any caller. */
 export function makeSchedule(parts: Parts) {
-  const { connections, exports, invoke, systemPrincipal, log, everyMs = 5_000, atOnce = 2 } = parts
+  const { connections, invoke, systemPrincipal, log, everyMs = 5_000, atOnce = 2 } = parts
   const stopping = new AbortController()
   const running = new Map<string, Promise<void>>()
   let timer: NodeJS.Timeout | undefined
   let looking: Promise<void> | undefined
   let lookAgain = false
   let stopListening = () => {}
+  const judge = makeJudge(parts, (name) => ask(name, {}))
 
   const ask = (name: string, input: unknown) =>
     invoke(
@@ -75,13 +79,13 @@ export function makeSchedule(parts: Parts) {
     await connections.recover()
     for (const connection of await connections.due())
       await start('connections.syncs.start', { connection, mode: 'auto' }, 'A due sync could not be queued')
-    await exports?.sweep()
-    for (const plan of (await exports?.due()) ?? [])
-      await start('exports.plans.run', { plan }, 'A planned export could not be started')
+    await lookForPlans(parts, start)
     for (const sync of await connections.queued()) {
       if (running.size >= atOnce || stopping.signal.aborted) return
       if (!running.has(sync)) running.set(sync, carryOut(sync))
     }
+    // Syncs that wait are read first: what they bring would be judged again.
+    if (running.size === 0) judge.soon()
   }
 
   /** Asks for what is due. Another process, or a person, may be faster: a conflict is no fault. */
@@ -96,6 +100,7 @@ export function makeSchedule(parts: Parts) {
   async function carryOut(sync: string): Promise<void> {
     try {
       await ask('connections.syncs.run', { sync })
+      judge.wanted()
       // Only after a good end: a run that the gate refuses stays queued, and must wait for the next tick.
       look()
     } catch (error) {
@@ -122,7 +127,61 @@ export function makeSchedule(parts: Parts) {
       stopListening()
       stopping.abort()
       await looking
-      await Promise.all(running.values())
+      await Promise.all([...running.values(), judge.ended()])
     },
+  }
+}
+
+type Start = (name: string, input: object, fault: string) => Promise<void>
+
+/** A fault here must not keep the syncs waiting. */
+async function lookForPlans({ exports, log }: Parts, start: Start): Promise<void> {
+  try {
+    await exports?.sweep()
+    for (const plan of (await exports?.due()) ?? [])
+      await start('exports.plans.run', { plan }, 'A planned export could not be started')
+  } catch (error) {
+    log.error({ err: error }, 'The schedule could not look for planned exports')
+  }
+}
+
+const retryMs = 30_000
+
+/** Looks for findings when something was read since the last time, and once an hour because time alone makes some. */
+function makeJudge(
+  { log, judgeEveryMs = 3_600_000, now = () => new Date() }: Parts,
+  ask: (name: string) => Promise<unknown>,
+) {
+  let isWanted = false
+  let nextAt = Number.NEGATIVE_INFINITY
+  let notBefore = Number.NEGATIVE_INFINITY
+  let judging: Promise<void> | undefined
+
+  async function judge(): Promise<void> {
+    isWanted = false
+    try {
+      await ask('inventory.findings.evaluate')
+      nextAt = now().getTime() + judgeEveryMs
+    } catch (error) {
+      isWanted = true
+      notBefore = now().getTime() + retryMs
+      const type = error instanceof Problem ? error.type : 'internal'
+      // Somebody else is at it, or the server stops.
+      if (type !== 'conflict' && type !== 'cancelled') log.error({ err: error }, 'Findings could not be looked for')
+    }
+  }
+
+  return {
+    wanted(): void {
+      isWanted = true
+    },
+    soon(): void {
+      const at = now().getTime()
+      if (judging || at < notBefore || !(isWanted || at >= nextAt)) return
+      judging = judge().finally(() => {
+        judging = undefined
+      })
+    },
+    ended: async (): Promise<void> => judging,
   }
 }

@@ -17,7 +17,7 @@ const never = new AbortController().signal
 async function connected(t: TestContext, database: Database, options: { caPem?: string; token?: string } = {}) {
   const netbox = await startNetbox({ devices: 120, vms: 30 })
   t.after(() => netbox.stop())
-  const inventory = makeInventory({ database, now: () => new Date() })
+  const inventory = makeInventory({ database, subjectsOf: () => [], now: () => new Date() })
   const { connections } = await makeToyRoom(t, database, {
     connectors: [connector],
     inventory,

@@ -57,28 +57,32 @@ export function makeSessions({
     return entry?.key === key ? entry.opening.catch(() => undefined) : undefined
   }
 
+  /** The session for this credential; signs in when there is none, when it is over, or shortly before it ends. */
+  async function get(signing: SigningIn): Promise<{ session: Session; over: () => void }> {
+    const key = keyOf(signing)
+    const last = held.get(signing.id)
+    let entry = last
+    if (!entry || entry.key !== key || entry.over) {
+      entry = { key, over: false, opening: previousOf(last, key).then((previous) => open(signing, previous)) }
+      held.set(signing.id, entry)
+      // A failed sign-in is not kept: the next request tries again.
+      entry.opening.catch(() => held.delete(signing.id))
+    }
+    const mine = entry
+    const isNew = mine !== last
+    const session = await mine.opening
+    const over = () => {
+      const current = held.get(signing.id)
+      if (current?.opening === mine.opening) current.over = true
+    }
+    const left = session.expiresAt ? session.expiresAt.getTime() - now().getTime() : Number.POSITIVE_INFINITY
+    if (left >= marginMs || isNew) return { session, over }
+    over()
+    return get(signing)
+  }
+
   return {
-    /** The session for this credential; signs in when there is none, when it is over, or shortly before it ends. */
-    async get(signing: SigningIn): Promise<{ session: Session; over: () => void }> {
-      const key = keyOf(signing)
-      let entry = held.get(signing.id)
-      if (!entry || entry.key !== key || entry.over) {
-        const last = entry
-        entry = { key, over: false, opening: previousOf(last, key).then((previous) => open(signing, previous)) }
-        held.set(signing.id, entry)
-        // A failed sign-in is not kept: the next request tries again.
-        entry.opening.catch(() => held.delete(signing.id))
-      }
-      const mine = entry
-      const session = await mine.opening
-      const current = () => held.get(signing.id)
-      const end = () => {
-        const now = current()
-        if (now?.opening === mine.opening) now.over = true
-      }
-      if (session.expiresAt && session.expiresAt.getTime() - now().getTime() < marginMs && !current()?.over) end()
-      return { session, over: end }
-    },
+    get,
 
     isOpen: (id: string): boolean => held.get(id)?.over === false,
 

@@ -7,8 +7,8 @@ export type Dataset = {
   readonly title: string
   readonly describe: string
   readonly params: z.ZodObject
-  /** Whoever may not call this action on this resource may not export it either: an export opens nothing. */
-  readonly reads: { readonly action: string; readonly resource: Resource }
+  /** Actions: whoever may not call each of them on the whole inventory may not export it either. An export opens nothing. */
+  readonly reads: readonly string[]
   /** Only says what there is; reading starts with `rows`. May throw a `Problem` about the params. */
   readonly sheets: (params: never, signal: AbortSignal) => readonly Sheet[]
 }

@@ -404,7 +404,7 @@ testOnEach('an order that cannot be is refused before anything runs', exportsMig
   for (const [title, what, expected] of refused)
     assert.deepEqual([title, await outcome(room.create(ada, { ...order, ...what }))], [title, expected])
 
-  world.forbidden.add('usr_eve machines.list inventory/*')
+  world.forbidden.add('usr_eve machines.get inventory/*')
   assert.equal(await outcome(room.create(eve, order)), 'denied')
   assert.equal((await room.list(root, { limit: 10 })).items.length, 0)
 })

@@ -8,6 +8,7 @@ import type { Runner } from './runner.ts'
 import type { ExportRow, Profile, Store } from './store.ts'
 
 const dayMs = 86_400_000
+const everything = { type: 'inventory', id: '*' }
 
 export type Order = {
   readonly name?: string | undefined
@@ -32,8 +33,8 @@ export function makeStarting({ datasets, may, store, runner, limits, now }: Part
   function check(principal: Principal, { dataset: name, params, format }: Order) {
     const dataset = Object.hasOwn(datasets, name) ? datasets[name] : undefined
     if (!dataset) throw invalid('/dataset', `is none of ${Object.keys(datasets).join(', ')}`)
-    if (!may(principal, dataset.reads.action, dataset.reads.resource))
-      throw new Problem('denied', `This export reads ${dataset.reads.action}, which you may not`)
+    const closed = dataset.reads.find((action) => !may(principal, action, everything))
+    if (closed !== undefined) throw new Problem('denied', `This export needs ${closed}, which you may not`)
     const parsed = dataset.params.strict().safeParse(params)
     const [issue] = parsed.error?.issues ?? []
     if (!parsed.success) throw invalid(`/params/${issue?.path.join('/')}`, issue?.message.slice(0, 300) ?? '')

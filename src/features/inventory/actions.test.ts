@@ -19,7 +19,7 @@ const context: Context = {
 const connectionNames: Readonly<Record<string, string>> = { con_a: 'main' }
 
 async function setUp(database: Database) {
-  const inventory = makeInventory({ database, now: fixedClock().now })
+  const inventory = makeInventory({ database, subjectsOf: () => [], now: fixedClock().now })
   await inventory.applyBatch({
     connectionId: 'con_a',
     connector: 'example',
@@ -188,25 +188,45 @@ testOnEach('the summary counts per connection and kind', inventoryMigrations, as
   })
 })
 
+const fail = async () => assert.fail()
 const none = actionsOf({
-  search: async () => assert.fail(),
-  get: async () => assert.fail(),
-  counts: async () => assert.fail(),
+  search: fail,
+  get: fail,
+  counts: fail,
+  machines: { search: fail, get: fail, resolve: fail, split: fail, join: fail, withdraw: fail, decisions: fail },
 })
 
-test('the actions only read, and name what they read', () => {
+test('the actions on assets only read, and all name what they are about', () => {
   assert.deepEqual(
     [...none.actions.values()].map(({ name, access, http }) => `${name} ${access} ${http.method} ${http.path}`),
     [
       'inventory.assets.search read GET /assets',
       'inventory.assets.get read GET /assets/{asset}',
       'inventory.summary.get read GET /inventory/summary',
+      'inventory.machines.search read GET /machines',
+      'inventory.machines.get read GET /machines/{machine}',
+      'inventory.machines.overview read GET /inventory/overview',
+      'inventory.machines.context read GET /machines/{machine}/context',
+      'inventory.machines.split write POST /machines/{machine}/split',
+      'inventory.machines.join write POST /machines/join',
+      'inventory.decisions.list read GET /inventory/decisions',
+      'inventory.decisions.withdraw write POST /inventory/decisions/{decision}/withdraw',
     ],
   )
   assert.deepEqual(none.resource('inventory.assets.search', { q: 'x' }), { type: 'inventory', id: '*' })
   assert.deepEqual(none.resource('inventory.assets.search', { source: 'main' }), { type: 'connection', id: 'main' })
   assert.deepEqual(none.resource('inventory.assets.get', { asset: 'ast_1' }), { type: 'asset', id: 'ast_1' })
   assert.deepEqual(none.resource('inventory.summary.get', {}), { type: 'inventory', id: '*' })
+  assert.deepEqual(none.resource('inventory.machines.search', { connection: 'main' }), {
+    type: 'connection',
+    id: 'main',
+  })
+  const split = { machine: 'mch_1', assets: ['ast_1'] }
+  assert.deepEqual(none.resource('inventory.machines.split', split), { type: 'machine', id: 'mch_1' })
+  assert.deepEqual(none.resource('inventory.machines.join', { machines: ['mch_1', 'mch_2'] }), {
+    type: 'inventory',
+    id: '*',
+  })
 })
 
 const refusedInputs: readonly unknown[] = [

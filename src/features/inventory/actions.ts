@@ -1,20 +1,30 @@
 import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
 import type { Asset, Inventory } from './inventory.ts'
+import type { MachineParts } from './machines/action-parts.ts'
+import { machineActions } from './machines/actions.ts'
 import { maxText } from './search.ts'
 import type { AssetRow } from './store-assets.ts'
 
 type Parts = {
-  readonly inventory: Pick<Inventory, 'search' | 'get' | 'counts'>
+  readonly inventory: Pick<Inventory, 'search' | 'get' | 'counts' | 'machines'>
   /** The name that people gave a connection, if it still exists. */
   readonly connectionName: (id: string) => Promise<string | undefined>
   /** The id of a connection given by id or name; throws Problem not-found. */
   readonly resolveConnection: (idOrName: string) => Promise<string>
+  /** Open findings about a machine. */
+  readonly findingsOf?: MachineParts['findingsOf']
 }
 
-/** What can be asked of the inventory through the gate. Only syncs change it. */
+/** What can be asked of the inventory through the gate. Only syncs change assets; people correct which of them are one machine. */
 export function inventoryActions(parts: Parts): readonly Action[] {
-  return [searchAction(parts), getAction(parts), summaryAction(parts)]
+  const { inventory, connectionName, resolveConnection, findingsOf = async () => [] } = parts
+  return [
+    searchAction(parts),
+    getAction(parts),
+    summaryAction(parts),
+    ...machineActions({ machines: inventory.machines, connectionName, resolveConnection, findingsOf }),
+  ]
 }
 
 const source = z.object({

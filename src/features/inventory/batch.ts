@@ -2,7 +2,10 @@ import { setImmediate as pause } from 'node:timers/promises'
 import type { Observation } from '../../core/connector.ts'
 import type { Database, Db } from '../../lib/db/database.ts'
 import { newId } from '../../lib/ids.ts'
-import { identifier, keyOf, type Prepared, prepare } from './prepare.ts'
+import { followBatch, followStale } from './machines/follow.ts'
+import { forgetAssets, type SubjectsOf } from './machines/match.ts'
+import { readBefore } from './machines/store-history.ts'
+import { identifier, keyOf, type Prepared, prepare, searchHash } from './prepare.ts'
 import type { SearchIndex } from './search-index.ts'
 import {
   deleteAssets,
@@ -19,7 +22,7 @@ import {
   updateAssets,
   type Written,
 } from './store-batch.ts'
-import { addToGroups, findSource, type GroupKey, groupName, groupNos, sourceNo } from './store-groups.ts'
+import { addToGroups, findSource, findSourceRow, type GroupKey, groupName, groupNos, sourceNo } from './store-groups.ts'
 import { makeDocuments } from './text.ts'
 
 export type Batch = {
@@ -39,7 +42,12 @@ export type BatchCounts = {
   readonly gone: number
 }
 
-type Parts = { readonly database: Database; readonly index: SearchIndex; readonly now: () => Date }
+type Parts = {
+  readonly database: Database
+  readonly index: SearchIndex
+  readonly subjectsOf: SubjectsOf
+  readonly now: () => Date
+}
 
 // Bounds on one transaction, because SQLite runs it on the thread that also answers calls.
 const windowSize = 20_000
@@ -70,12 +78,12 @@ export function makeBatches(parts: Parts) {
 
     /** Marks as stale what a complete run has not seen; answers how many. Never deletes. */
     async finishFullRun({ connectionId, runId }: { connectionId: string; runId: string }): Promise<number> {
-      const source = await findSource(database.db, connectionId)
-      if (source === undefined) return 0
+      const source = await findSourceRow(database.db, connectionId)
+      if (!source) return 0
       let marked = 0
       await walk(connectionId, async (tx, from, to) => {
-        const unseen = await findUnseen(tx, source, runId, from, to, chunkSize)
-        await markStale(parts, tx, source, unseen, now().toISOString())
+        const unseen = await findUnseen(tx, source.no, runId, from, to, chunkSize)
+        await markStale(parts, tx, { ...source, at: now().toISOString() }, unseen)
         marked += unseen.length
         return unseen.length === chunkSize ? unseen.at(-1)?.seq : undefined
       })
@@ -89,6 +97,7 @@ export function makeBatches(parts: Parts) {
       if (source === undefined) return
       await walk(connectionId, async (tx, from, to) => {
         const seqs = await findOfSource(tx, source, from, to, chunkSize)
+        await forgetAssets(parts, tx, now().toISOString(), seqs)
         await index.remove(tx, seqs)
         await deleteAssets(database, tx, seqs)
         return seqs.length === chunkSize ? seqs.at(-1) : undefined
@@ -114,8 +123,8 @@ async function apply(
     .map(({ kind, externalId }) => ({ kind: identifier(kind), externalId: identifier(externalId) }))
     .filter((thing) => !seen.has(keyOf(thing)))
   const things = [...[...seen.values()].map(({ observation }) => observation), ...lost]
-  const found = await findKnown(database, tx, source, things)
-  const known = new Map(found.map((row) => [keyOf({ kind: row.kind, externalId: row.external_id }), row]))
+  const rows = await findKnown(database, tx, source, things)
+  const known = new Map(rows.map((row) => [keyOf({ kind: row.kind, externalId: row.external_id }), row]))
 
   const { created, changed, returned, unchanged } = compare(seen, known)
   const groups = await groupNos(database, tx, source, distinct([...created, ...changed, ...returned].map(liveGroup)))
@@ -141,25 +150,48 @@ async function apply(
     inserts,
     inserts.map(() => newId('ast', Date.parse(at))),
   )
+  const before = await readBefore(
+    database,
+    tx,
+    updates.map(({ seq }) => seq),
+  )
   await updateAssets(database, tx, at, updates)
   await flipAssets(database, tx, at, null, returns)
   await touchAssets(database, tx, run, [...[...updates, ...returns].map(({ seq }) => seq), ...unchanged])
   await replaceRelations(database, tx, source, inserts, updates)
-  await index.remove(
-    tx,
-    updates.map(({ seq }) => seq),
-  )
-  await index.add(tx, [...inserts, ...updates])
-  await index.place(tx, returns)
+  await updateIndex(index, tx, known, inserts, updates, returns)
   await addToGroups(database, tx, deltas)
+  const from = { source, connector, at }
+  const back = returns.map(({ seq }) => seq)
+  await followBatch(parts, tx, from, { created: inserts, updated: updates, before, returned: back })
   const dead = lost.flatMap((thing) => known.get(keyOf(thing)) ?? []).filter(({ stale }) => stale === 0)
-  await markStale(parts, tx, source, [...new Set(dead)], at)
+  await markStale(parts, tx, { no: source, connector, at }, [...new Set(dead)])
   return {
     created: created.length,
     updated: changed.length + returned.length,
     unchanged: unchanged.length,
     gone: new Set(dead).size,
   }
+}
+
+/** The search index follows; what changed in nothing that it holds is left alone. */
+async function updateIndex(
+  index: SearchIndex,
+  tx: Db,
+  known: ReadonlyMap<string, Known>,
+  created: readonly Written[],
+  updated: readonly Written[],
+  returned: readonly Written[],
+): Promise<void> {
+  const isSame = ({ prepared: { key, hash } }: Written) => searchHash(hash) === searchHash(known.get(key)?.hash ?? '')
+  const other = updated.filter((asset) => !isSame(asset))
+  await index.remove(
+    tx,
+    other.map(({ seq }) => seq),
+  )
+  await index.add(tx, [...created, ...other])
+  const moved = updated.filter((asset) => isSame(asset) && known.get(asset.prepared.key)?.group_no !== asset.group)
+  await index.place(tx, [...returned, ...moved])
 }
 
 function compare(seen: ReadonlyMap<string, Prepared>, known: ReadonlyMap<string, Known>) {
@@ -178,13 +210,13 @@ function compare(seen: ReadonlyMap<string, Prepared>, known: ReadonlyMap<string,
 }
 
 async function markStale(
-  { database, index }: Parts,
+  parts: Parts,
   tx: Db,
-  source: number,
+  { no: source, connector, at }: { readonly no: number; readonly connector: string; readonly at: string },
   assets: readonly Known[],
-  at: string,
 ): Promise<void> {
   if (assets.length === 0) return
+  const { database, index } = parts
   const staleGroup = ({ kind, status, site }: Known): GroupKey => ({ kind, status, site, stale: 1 })
   const groups = await groupNos(database, tx, source, distinct(assets.map(staleGroup)))
   const deltas = new Map<number, number>()
@@ -197,6 +229,12 @@ async function markStale(
   await flipAssets(database, tx, at, at, moves)
   await index.place(tx, moves)
   await addToGroups(database, tx, deltas)
+  await followStale(
+    parts,
+    tx,
+    { source, connector, at },
+    assets.map(({ seq }) => seq),
+  )
 }
 
 function liveGroup({ observation: { kind }, status, site }: Prepared): GroupKey {

@@ -18,7 +18,7 @@ const device = (n: number, more: Partial<Observation> = {}): Observation => ({
 
 function setUp(database: Database) {
   const clock = fixedClock()
-  const inventory = makeInventory({ database, now: clock.now })
+  const inventory = makeInventory({ database, subjectsOf: () => [], now: clock.now })
   const apply = (
     runId: string,
     observations: readonly Observation[],

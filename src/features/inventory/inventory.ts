@@ -1,6 +1,10 @@
 import { Problem } from '../../core/problem.ts'
 import type { Database } from '../../lib/db/database.ts'
 import { makeBatches } from './batch.ts'
+import { makeDecisions } from './machines/decisions.ts'
+import { makeMachineReader } from './machines/machine.ts'
+import type { SubjectsOf } from './machines/match.ts'
+import { makeViews } from './machines/views.ts'
 import { makeSearch } from './search.ts'
 import { type AssetRow, type RelatedRow, readAsset, readIncoming, readOutgoing } from './store-assets.ts'
 import { countsByKind } from './store-groups.ts'
@@ -20,16 +24,34 @@ export type Related = RelatedRow & { readonly direction: 'out' | 'in' }
 
 const relationLimit = 200
 
+type Parts = {
+  readonly database: Database
+  /** What a kind of system is the witness of. */
+  readonly subjectsOf: SubjectsOf
+  readonly now: () => Date
+}
+
 /** What the hub believes about the connected systems: written by syncs, searched by everyone. */
-export function makeInventory({ database, now }: { readonly database: Database; readonly now: () => Date }) {
+export function makeInventory({ database, subjectsOf, now }: Parts) {
   const index = database.dialect === 'sqlite' ? makeSqliteIndex(database) : makePostgresIndex(database)
-  const { applyBatch, finishFullRun, removeConnection } = makeBatches({ database, index, now })
+  const search = makeSearch(database, index)
+  const counts = () => countsByKind(database.db)
+  const { machineViews, machineViewsOfAssets, thingViews } = makeViews({ database, subjectsOf })
+  const reader = makeMachineReader({ database, search, counts, subjectsOf })
+  const { list: decisions, split, join, withdraw } = makeDecisions({ database, subjectsOf, now })
+  const { applyBatch, finishFullRun, removeConnection } = makeBatches({ database, index, subjectsOf, now })
   return {
     applyBatch,
     finishFullRun,
     removeConnection,
 
-    search: makeSearch(database, index),
+    search,
+
+    machines: { search: reader.search, get: reader.get, resolve: reader.resolve, split, join, withdraw, decisions },
+
+    machineViews,
+    machineViewsOfAssets,
+    thingViews,
 
     /** One asset with its relations in both directions, at most 200 each. @throws Problem not-found */
     async get(id: string): Promise<Asset> {
@@ -46,6 +68,6 @@ export function makeInventory({ database, now }: { readonly database: Database; 
     },
 
     /** Live and stale assets per connection and kind. */
-    counts: () => countsByKind(database.db),
+    counts,
   }
 }

@@ -1,9 +1,13 @@
 import { hash } from 'node:crypto'
 import type { Observation } from '../../core/connector.ts'
+import { type Marks, marksOf } from './machines/marks.ts'
 
 export type Relation = { readonly type: string; readonly kind: string; readonly externalId: string }
 
-/** An observation in the form that is stored. `key` names it within its connection; `hash` changes when anything shown does. */
+/**
+ * An observation in the form that is stored. `key` names it within its connection; `hash` changes when anything shown does, its
+ * first half (`searchHash`) only when what the search index holds does.
+ */
 export type Prepared = {
   readonly key: string
   readonly observation: Observation
@@ -11,6 +15,9 @@ export type Prepared = {
   readonly site: string
   readonly addresses: string
   readonly attributes: string
+  readonly facts: string
+  /** Undefined: not a machine. */
+  readonly marks: Marks | undefined
   readonly relations: readonly Relation[]
   readonly hash: string
 }
@@ -33,7 +40,10 @@ export function prepare(given: Observation): Prepared {
   const addresses = JSON.stringify((given.addresses ?? []).map(clean))
   const attributes = JSON.stringify(sorted(given.attributes))
   const relations = prepareRelations(given.relations ?? [])
-  const content = JSON.stringify([name, status, site, serial, url, addresses, attributes, relations])
+  const facts = JSON.stringify(sorted(given.facts ?? {}))
+  const marks = marksOf(observation)
+  const found = JSON.stringify([name, status, site, serial, addresses, attributes])
+  const other = JSON.stringify([url, relations, facts, marks])
   return {
     key: keyOf({ kind, externalId }),
     observation,
@@ -41,9 +51,20 @@ export function prepare(given: Observation): Prepared {
     site,
     addresses,
     attributes,
+    facts,
+    marks,
     relations,
-    hash: hash('sha256', content, 'base64url').slice(0, 22),
+    hash: shortHash(found) + shortHash(other),
   }
+}
+
+/** What the search index holds of an asset has not changed while this has not. */
+export function searchHash(hash: string): string {
+  return hash.slice(0, 22)
+}
+
+function shortHash(text: string): string {
+  return hash('sha256', text, 'base64url').slice(0, 22)
 }
 
 /** The name of a thing within its connection, as `Prepared` has it. */
@@ -63,8 +84,8 @@ function clean(text: string): string {
   return text.toWellFormed().replaceAll('\0', '')
 }
 
-function sorted(attributes: Observation['attributes']): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)))
+function sorted(named: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(named).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 function prepareRelations(relations: readonly Relation[]): Relation[] {

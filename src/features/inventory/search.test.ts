@@ -18,7 +18,7 @@ const everything: Filter = { kinds: [], source: undefined, statuses: [], sites: 
 
 function setUp(database: Database) {
   const clock = fixedClock()
-  const inventory = makeInventory({ database, now: clock.now })
+  const inventory = makeInventory({ database, subjectsOf: () => [], now: clock.now })
   const add = (observations: readonly Observation[], connectionId = 'con_a', runId = 'r1') =>
     inventory.applyBatch({ connectionId, connector: 'example', runId, observations })
   const search = (text: string, more: Partial<SearchQuery> = {}) =>

@@ -33,6 +33,7 @@ const content = {
   addresses: 'text',
   url: 'text',
   attributes: 'text',
+  facts: 'text',
   hash: 'text',
 } as const
 
@@ -71,10 +72,10 @@ export async function insertAssets(
     const { kind, externalId } = asset.prepared.observation
     return [...contentOf(asset), ids[at] ?? '', kind, externalId]
   })
-  await sql`insert into asset (seq, group_no, name, name_key, status, site, serial, addresses, url, attributes, hash,
-      id, kind, external_id, source_no, first_seen_at, changed_at)
-    select r.seq, r.group_no, r.name, r.name_key, r.status, r.site, r.serial, r.addresses, r.url, r.attributes, r.hash,
-      r.id, r.kind, r.external_id, ${int(source)}, ${text(run.at)}, ${text(run.at)}
+  await sql`insert into asset (seq, group_no, name, name_key, status, site, serial, addresses, url, attributes,
+      facts, hash, id, kind, external_id, source_no, first_seen_at, changed_at)
+    select r.seq, r.group_no, r.name, r.name_key, r.status, r.site, r.serial, r.addresses, r.url, r.attributes,
+      r.facts, r.hash, r.id, r.kind, r.external_id, ${int(source)}, ${text(run.at)}, ${text(run.at)}
     from ${rowsFrom(dialect, columns, rows)}`.execute(tx)
   await sql`insert into asset_seen (seq, source_no, run_id, last_seen_at)
     select r.seq, ${int(source)}, ${text(run.id)}, ${text(run.at)}
@@ -93,7 +94,8 @@ export async function updateAssets(
 ): Promise<void> {
   if (written.length === 0) return
   await sql`update asset set group_no = r.group_no, name = r.name, name_key = r.name_key, status = r.status,
-      site = r.site, serial = r.serial, addresses = r.addresses, url = r.url, attributes = r.attributes, hash = r.hash,
+      site = r.site, serial = r.serial, addresses = r.addresses, url = r.url, attributes = r.attributes,
+      facts = r.facts, hash = r.hash,
       changed_at = ${at}, stale_at = null
     from ${rowsFrom(dialect, content, written.map(contentOf))} where asset.seq = r.seq`.execute(tx)
 }
@@ -190,7 +192,8 @@ export async function findOfSource(tx: Db, source: number, from: number, to: num
 }
 
 export async function deleteAssets({ dialect }: Database, tx: Db, seqs: readonly number[]): Promise<void> {
-  for (const table of ['asset_relation', 'asset_seen', 'asset']) await deleteFrom(dialect, tx, table, seqs)
+  for (const table of ['asset_change', 'asset_relation', 'asset_seen', 'asset'])
+    await deleteFrom(dialect, tx, table, seqs)
 }
 
 export async function deleteSource(tx: Db, source: number): Promise<void> {
@@ -209,7 +212,7 @@ async function deleteFrom(dialect: Database['dialect'], tx: Db, table: string, s
 }
 
 function contentOf({ seq, group, prepared, document }: Written): (string | number | null)[] {
-  const { observation, addresses, attributes, hash } = prepared
+  const { observation, addresses, attributes, facts, hash } = prepared
   const { name, status, site, serial, url } = observation
   return [
     seq,
@@ -222,6 +225,7 @@ function contentOf({ seq, group, prepared, document }: Written): (string | numbe
     addresses,
     url ?? null,
     attributes,
+    facts,
     hash,
   ]
 }

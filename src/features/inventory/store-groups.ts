@@ -17,8 +17,17 @@ export async function sourceNo(db: Db, connectionId: string, connector: string):
 }
 
 export async function findSource(db: Db, connectionId: string): Promise<number | undefined> {
-  const row = await first(db, sql<{ no: number }>`select no from asset_source where connection_id = ${connectionId}`)
-  return row?.no
+  return (await findSourceRow(db, connectionId))?.no
+}
+
+export function findSourceRow(db: Db, connectionId: string): Promise<{ no: number; connector: string } | undefined> {
+  return first(
+    db,
+    sql<{
+      no: number
+      connector: string
+    }>`select no, connector from asset_source where connection_id = ${connectionId}`,
+  )
 }
 
 export function groupName({ kind, status, site, stale }: GroupKey): string {

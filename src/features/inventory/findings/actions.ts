@@ -108,6 +108,7 @@ const counted = { open: z.int(), acknowledged: z.int() }
 function summaryAction({ findings, connectionName }: ActionParts): Action {
   return defineAction({
     name: 'inventory.findings.summary',
+    tool: 'findings_summary',
     title: 'Count findings',
     description:
       'How many findings there are per rule, severity, system and site (the 20 with the most), and how that went day by day. Start here.',

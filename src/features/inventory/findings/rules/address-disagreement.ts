@@ -10,7 +10,8 @@ export const addressDisagreement = defineRule({
   id: 'address-disagreement',
   title: 'Addresses disagree',
   severity: 'warning',
-  meaning: 'The registry has addresses for a machine, the other systems have others, and none is the same.',
+  meaning:
+    'The registry has IPv4 or IPv6 addresses for a machine, the other systems have others, and none is the same.',
   advice: 'Find out which address the machine really has and correct the registry, or the system that is behind.',
   settings: {},
   witnesses: [all('registry'), all(...others)],
@@ -18,11 +19,13 @@ export const addressDisagreement = defineRule({
     finds(seen) {
       if (seen.isTemplate || seen.of('registry').length === 0) return false
       const registered = addressesOf(seen, ['registry'])
-      if (registered.length === 0) return false
       const elsewhere = addressesOf(seen, others)
-      if (elsewhere.some((address) => registered.includes(address))) return false
-      // An IPv4 address on one side and an IPv6 address on the other do not contradict each other.
-      return elsewhere.some((address) => registered.some((own) => isV6(own) === isV6(address)))
+      // Each family by itself: a right IPv6 address does not make a wrong IPv4 address right, and one never contradicts the other.
+      return [isV6, isV4].some((isOfFamily) => {
+        const own = registered.filter(isOfFamily)
+        const other = elsewhere.filter(isOfFamily)
+        return own.length > 0 && other.length > 0 && !other.some((address) => own.includes(address))
+      })
     },
     evidence: (seen, context) =>
       (['registry', ...others] as const)
@@ -48,6 +51,10 @@ function comparable(given: string): string[] {
 
 function isV6(address: string): boolean {
   return address.includes(':')
+}
+
+function isV4(address: string): boolean {
+  return !isV6(address)
 }
 
 function sayAddresses({ addresses }: MachineAsset): string {
