@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmodSync, constants, lstatSync, mkdirSync } from 'node:fs'
+import { chmodSync, constants, existsSync, lstatSync, mkdirSync } from 'node:fs'
 import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Problem } from '../../core/problem.ts'
@@ -59,8 +59,9 @@ export function makeFiles({ folder, mostBytes, create = createNew }: Parts) {
       await rm(`${pathOf(id)}.part`, { force: true })
     },
 
-    /** Makes the folder, and removes what `isKnown` does not want. What is not named like ours is left alone. */
+    /** Removes what `isKnown` does not want. What is not named like ours is left alone. */
     async sweep(isKnown: (id: string, isComplete: boolean) => boolean): Promise<void> {
+      if (!existsSync(folder)) return
       prepare(folder)
       for (const name of await readdir(folder)) {
         const id = name.replace(/\.part$/, '')
