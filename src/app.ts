@@ -7,6 +7,7 @@ import type { Subject } from './core/connector.ts'
 import { makeHttpDoor } from './doors/http/door.ts'
 import { makeMcpDoor } from './doors/mcp/door.ts'
 import { makeSchedule } from './doors/schedule/schedule.ts'
+import { openExports } from './exporting.ts'
 import { approvalActions } from './features/approvals/actions.ts'
 import { makeApprovals } from './features/approvals/approvals.ts'
 import { approvalsMigrations } from './features/approvals/migrations.ts'
@@ -17,6 +18,9 @@ import { auditMigrations } from './features/audit/migrations.ts'
 import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
+import { exportActions } from './features/exports/actions.ts'
+import type { Exports } from './features/exports/exports.ts'
+import { exportsMigrations } from './features/exports/migrations.ts'
 import { identityActions } from './features/identity/actions.ts'
 import { type Identity, type IdentityParts, makeIdentity } from './features/identity/identity.ts'
 import { identityMigrations } from './features/identity/migrations.ts'
@@ -54,6 +58,7 @@ export const migrations = [
   ...approvalsMigrations,
   ...inventoryMigrations,
   ...connectionsMigrations,
+  ...exportsMigrations,
 ]
 
 type Parts = {
@@ -88,14 +93,7 @@ export async function makeApp(parts: Parts) {
   await vault.init()
   const redact = (value: unknown) => vault.redact(parts.redact(value))
   const log = parts.makeLog(redact)
-  const origin = config.ATLAS_AUDIT_ORIGIN
-  audit = await openLog({
-    database,
-    rootKey,
-    now,
-    ...(origin !== undefined && { origin }),
-    onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
-  })
+  audit = await openAudit(parts, log)
   const record = (event: AuditEvent) => audit.append(event)
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
@@ -107,7 +105,14 @@ export async function makeApp(parts: Parts) {
   })
 
   const findings = openFindings(parts, inventory, connections)
-  const actions = listActions({ inventory, findings, connections, vault, identity, policy, approvals, audit })
+  const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
+  const exports = openExports({
+    ...{ database, inventory, connections, policy, approvals, redact, now, log },
+    dataDir: config.ATLAS_DATA_DIR,
+    findPrincipal: identity.findPrincipal,
+    late: () => ({ actions, invoke, system }),
+  })
+  const actions = listActions({ inventory, findings, connections, vault, identity, policy, approvals, audit, exports })
   await policy.load(actions)
   await connections.refreshWritable()
   const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
@@ -117,13 +122,12 @@ export async function makeApp(parts: Parts) {
     invoke,
     check,
     authenticate: identity.authenticate,
-    unauthenticatedLimit: (address) => {
-      limiter.takeNetwork(address)
-    },
+    unauthenticatedLimit: (address) => void limiter.takeNetwork(address),
     login: identity.login,
     setup: identity.completeSetup,
     audit: { checkpoint: audit.checkpoint, tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
     receive: makeReceiver(connections, record, now),
+    exportFile: exports.openFile,
     health: { ready: () => readiness(database) },
     rateLimitHeaders,
     mcp: mcp.fetch,
@@ -131,9 +135,27 @@ export async function makeApp(parts: Parts) {
     log,
     version: parts.version,
   })
-  const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
-  const schedule = makeSchedule({ connections: connections.syncs, invoke, systemPrincipal: system, log })
-  return { http, mcp, schedule, audit, identity, connections, inventory, vault, log, actions, invoke, visible }
+  await exports.init()
+  const planned = { due: exports.plans.due, sweep: exports.sweep }
+  const schedule = makeSchedule({
+    connections: connections.syncs,
+    exports: planned,
+    invoke,
+    systemPrincipal: system,
+    log,
+  })
+  return { http, mcp, schedule, audit, identity, connections, inventory, vault, exports, log, actions, invoke, visible }
+}
+
+function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise<AuditLog> {
+  const origin = config.ATLAS_AUDIT_ORIGIN
+  return openLog({
+    database,
+    rootKey,
+    now,
+    ...(origin !== undefined && { origin }),
+    onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
+  })
 }
 
 type Acting = {
@@ -145,10 +167,11 @@ type Acting = {
   readonly policy: ReturnType<typeof makePolicy>
   readonly approvals: ReturnType<typeof makeApprovals>
   readonly audit: AuditLog
+  readonly exports: Exports
 }
 
 function listActions(rooms: Acting): readonly Action[] {
-  const { inventory, findings, connections, vault, identity, policy, approvals, audit } = rooms
+  const { inventory, findings, connections, vault, identity, policy, approvals, audit, exports } = rooms
   const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
     ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
@@ -160,6 +183,7 @@ function listActions(rooms: Acting): readonly Action[] {
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
     ...approvalActions({ approvals }),
     ...auditActions({ log: audit }),
+    ...exportActions({ exports }),
     ...connectors.flatMap((connector) => connector.actions),
   ]
 }

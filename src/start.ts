@@ -87,6 +87,7 @@ async function openApp(config: Config, version: string): Promise<Opened> {
   let app: App | undefined
   const close = async (): Promise<void> => {
     await app?.mcp.close()
+    await app?.exports.close()
     await app?.connections.close()
     await app?.identity.close()
     await app?.audit.close()

@@ -155,8 +155,8 @@ async function carryOut(
   { input, resource }: { input: unknown; resource: Resource },
   call: Call,
 ): Promise<unknown> {
-  const { principal, door, requestId, signal } = call
-  let context: Context = { principal, door, requestId, signal }
+  const { principal, door, requestId, signal, remoteAddress } = call
+  let context: Context = { principal, door, requestId, signal, ...(remoteAddress !== undefined && { remoteAddress }) }
   // Exactly the connection that was decided on, whatever its name means by now.
   if (connectionOf) context = { ...context, connection: await open(resource.id, call) }
   const result = action.output.safeParse(await run(input, context))

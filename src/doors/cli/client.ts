@@ -25,8 +25,10 @@ export type Client = {
   readonly url: string
   readonly token: () => string
   get(path: string, query?: Query): Promise<Json>
-  send(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Json>
+  send(method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Json>
   bytes(path: string): Promise<Buffer>
+  /** The answer to a GET before its body, for what must not be whole in memory. */
+  fetch(path: string): Promise<Response>
 }
 
 type Parts = { readonly url?: string | undefined; readonly env: NodeJS.ProcessEnv }
@@ -69,6 +71,7 @@ export function makeClient({ url: wanted, env }: Parts): Client {
     token,
     get: async (path, query) => json(await call('GET', `/api/v1${path}`, query)),
     send: async (method, path, body) => json(await call(method, `/api/v1${path}`, undefined, body)),
+    fetch: (path) => call('GET', path),
     bytes: async (path) => Buffer.from(await (await call('GET', path)).arrayBuffer()),
   }
 }

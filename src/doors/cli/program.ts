@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { CliError, type Client, type Json, makeClient } from './client.ts'
 import { addAudit } from './commands/audit.ts'
 import { addConnections } from './commands/connections.ts'
+import { addExports } from './commands/exports.ts'
 import { addFindings } from './commands/findings.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInventory } from './commands/inventory.ts'
@@ -62,6 +63,7 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
   addInventory(program, shell)
   addFindings(program, shell)
   addMachines(program, shell)
+  addExports(program, shell)
   addConnections(program, shell)
   addSyncs(program, shell)
   addVault(program, shell)
