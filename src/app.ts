@@ -107,7 +107,8 @@ export async function makeApp(parts: Parts) {
   const findings = openFindings(parts, inventory, connections)
   const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
   const exports = openExports({
-    ...{ database, inventory, connections, policy, approvals, redact, now, log },
+    ...{ database, inventory, findings, connections, policy, approvals, redact, now, log },
+    machines: () => inventory.machineViews(),
     dataDir: config.ATLAS_DATA_DIR,
     findPrincipal: identity.findPrincipal,
     late: () => ({ actions, invoke, system }),
