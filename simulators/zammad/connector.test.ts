@@ -416,13 +416,12 @@ test('A webhook is signed over its body as the connector says, and sent up to fi
   za.changed(7)
   while (za.deliveries.length < 3) await sleep(5)
 
-  const { signature, deliveryId } = zammad.webhook ?? assert.fail('no webhook')
+  const { signature } = zammad.webhook ?? assert.fail('no webhook')
   for (const { headers, body } of got) {
     const digest = createHmac('sha1', 'shared').update(body).digest('hex')
     assert.equal(headers[signature.header], `${signature.prefix}${digest}`)
   }
-  const ids = got.map(({ headers, body }) => deliveryId?.({ headers: headers as Record<string, string>, body }))
-  assert.equal(new Set(ids).size, 1)
+  assert.equal(new Set(got.map(({ body }) => String(body))).size, 1)
   assert.deepEqual(
     za.deliveries.map(({ attempt, status }) => [attempt, status]),
     [
