@@ -357,6 +357,21 @@ test('A ticket is read with its newest articles as text', async (t) => {
   assert.equal(all.articles[0].text, `Hello,\nplease have a look at ${za.tickets.machineOf(7).hostName} & its disks.`)
 })
 
+test('An article that a customer made of tags without end is read at once (it took hours)', async (t) => {
+  const { za, connect } = await start(t)
+  const run = runAs(connect())
+  za.tickets.write(7, {
+    body: `<br ${'<'.repeat(1_000_000)}${'<br '.repeat(250_000)}`,
+    content_type: 'text/html',
+    internal: true,
+    type: 'note',
+  })
+
+  const { articles } = await run('zammad.ticket.get', { id: '7', articles: 1 })
+
+  assert.equal(articles[0].text.length, 4000)
+})
+
 test('A note is internal, and the same note again is not added', async (t) => {
   const { za, connect } = await start(t)
   const run = runAs(connect(za.tokens.writer))
