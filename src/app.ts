@@ -43,7 +43,7 @@ import { vaultMigrations } from './features/vault/migrations.ts'
 import { makeVault } from './features/vault/vault.ts'
 import { makeCatalog, makeVisible } from './gate/catalog.ts'
 import { makeCheck } from './gate/check.ts'
-import { makeInvoke } from './gate/invoke.ts'
+import { makeInvoke, type Resolved } from './gate/invoke.ts'
 import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
@@ -137,14 +137,8 @@ export async function makeApp(parts: Parts) {
     version: parts.version,
   })
   await exports.init()
-  const planned = { due: exports.plans.due, sweep: exports.sweep }
-  const schedule = makeSchedule({
-    connections: connections.syncs,
-    exports: planned,
-    invoke,
-    systemPrincipal: system,
-    log,
-  })
+  const due = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep } }
+  const schedule = makeSchedule({ ...due, invoke, systemPrincipal: system, log })
   return { http, mcp, schedule, audit, identity, connections, inventory, vault, exports, log, actions, invoke, visible }
 }
 
@@ -243,7 +237,7 @@ function openGate({ actions, policy, approvals, limiter, connections, redact, re
     resolve: (resource) => resolveResource(connections, resource),
     hashInput: approvals.hashInput,
     approvals,
-    open: (id, { signal, requestId }) => connections.open(id, { signal, requestId }),
+    open: (id, { signal, requestId }, revision) => connections.open(id, { signal, requestId }, revision),
     redact,
     record,
     onBug: (error, { requestId }, action) => log.error({ err: error, requestId, action }, 'a call failed unexpectedly'),
@@ -331,9 +325,10 @@ function nameOf(connections: ReturnType<typeof makeConnections>) {
 }
 
 /** One thing has one name: a connection's name becomes its id, and a sync run counts as its connection. */
-async function resolveResource(connections: ReturnType<typeof makeConnections>, resource: Resource): Promise<Resource> {
-  if (resource.id === '*') return resource
-  if (resource.type === 'connection') return { type: 'connection', id: await connections.resolve(resource.id) }
-  if (resource.type === 'sync') return { type: 'connection', id: await connections.syncs.connectionOf(resource.id) }
-  return resource
+async function resolveResource(connections: ReturnType<typeof makeConnections>, resource: Resource): Promise<Resolved> {
+  const { type, id } = resource
+  if (id === '*' || !['connection', 'sync'].includes(type)) return { resource }
+  const named = type === 'sync' ? await connections.syncs.connectionOf(id) : id
+  const connection = await connections.resolveNow(named)
+  return { resource: { type: 'connection', id: connection.id }, revision: connection.revision }
 }

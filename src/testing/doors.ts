@@ -164,7 +164,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
 
   const gate: GateParts = {
     catalog: makeCatalog(all),
-    resolve: async (resource) => resource,
+    resolve: async (resource) => ({ resource }),
     whyClosed: async () => undefined,
     limit: ({ id }) => {
       const count = (used.get(id) ?? 0) + 1

@@ -153,6 +153,9 @@ function hasParts(evidence: readonly Evidence[]): boolean {
   return evidence.some(({ kind }) => kind === 'mac' || kind === 'serial')
 }
 
+/** Pairs of one connection that are compared: one that gives all its assets something in common must not cost gigabytes. */
+const mostOwnPairs = 20_000
+
 const byPerson: Evidence = { kind: 'person', value: 'joined by a person', strength: 'strong' }
 
 function pairsToCompare(
@@ -161,9 +164,16 @@ function pairsToCompare(
   said: ReadonlyMap<string, Verdict>,
 ): Iterable<readonly [number, number]> {
   const pairs = new Map<string, readonly [number, number]>()
+  const ofSource = new Map<number, number>()
+  const isOneTooMany = (a: Candidate, b: Candidate): boolean => {
+    if (a.source !== b.source) return false
+    const count = (ofSource.get(a.source) ?? 0) + 1
+    ofSource.set(a.source, count)
+    return count > mostOwnPairs
+  }
   for (const holders of holdersOf(chosen, isMeant).values())
-    for (const [at, { seq: a }] of holders.entries())
-      for (const { seq: b } of holders.slice(at + 1)) pairs.set(pairOf(a, b), [a, b])
+    for (const [at, a] of holders.entries())
+      for (const b of holders.slice(at + 1)) if (!isOneTooMany(a, b)) pairs.set(pairOf(a.seq, b.seq), [a.seq, b.seq])
   for (const { a, b } of said.values()) pairs.set(pairOf(a, b), a < b ? [a, b] : [b, a])
   return pairs.values()
 }
