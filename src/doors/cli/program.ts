@@ -5,6 +5,7 @@ import { addConnections } from './commands/connections.ts'
 import { addFindings } from './commands/findings.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInventory } from './commands/inventory.ts'
+import { addMachines } from './commands/machines.ts'
 import { addPolicy } from './commands/policy.ts'
 import { addSystem } from './commands/system.ts'
 import { addVault } from './commands/vault.ts'
@@ -51,6 +52,7 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
   addSystem(program, shell)
   addInventory(program, shell)
   addFindings(program, shell)
+  addMachines(program, shell)
   addConnections(program, shell)
   addVault(program, shell)
   addIdentity(program, shell)
