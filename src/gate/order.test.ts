@@ -213,7 +213,7 @@ for (const c of cases)
     assert.deepEqual({ steps: steps.join(' '), answer }, { steps: c.steps, answer: c.answer })
   })
 
-test('gate: what is decided on, approved, hashed and run is the one parsed value', async () => {
+test('gate: what is decided on, approved, hashed and run is the one parsed value (claims: D15)', async () => {
   const seen: unknown[] = []
   const { invoke } = build({ decision: 'ask', approved: true }, seen)
 

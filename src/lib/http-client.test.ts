@@ -67,7 +67,7 @@ async function outcome(run: Promise<unknown>): Promise<unknown> {
   }
 }
 
-test('a GET is signed in, names its caller, and its answer is parsed', async (t) => {
+test('a GET is signed in, names its caller, and its answer is parsed (claims: D42)', async (t) => {
   const { http, asked } = await system(t, good)
 
   assert.deepEqual(await http.get('/api/status/', Ok, { name__ic: 'sw a', id: [1, 2] }), { ok: true })
@@ -270,7 +270,7 @@ const certificates: readonly {
 ]
 
 for (const { title, certificate, trusting, detail } of certificates)
-  test(`a certificate ${title} ends the call before anything is sent`, async (t) => {
+  test(`a certificate ${title} ends the call before anything is sent (claims: D12 D29 E12)`, async (t) => {
     const { http, asked } = await system(t, good, { ...(trusting && { caPem: trusting }) }, certificate)
     assert.deepEqual([await outcome(http.get('/x', Ok)), asked.length], [['upstream-untrusted', detail], 0])
   })
@@ -286,7 +286,7 @@ test('without a bundle the public authorities are trusted, and ours is not', asy
   ])
 })
 
-test('plain http behind the port is no TLS', async (t) => {
+test('plain http behind the port is no TLS (claims: E12)', async (t) => {
   const server = createTcpServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -36,7 +36,7 @@ test('Each action has its access, its route and the connection as resource', () 
   )
 })
 
-test('Devices are found by filters that NetBox knows, and the answer continues after the last id', async (t) => {
+test('Devices are found by filters that NetBox knows, by exactly the listed requests (claims: D31)', async (t) => {
   const request =
     'GET /api/dcim/devices/?name__ic=esx%261&status=active&site=ams1&ordering=id&limit=1&exclude=config_context'
 

@@ -69,7 +69,7 @@ for (const [query, field] of badQueries)
     assert.deepEqual([answer.statusCode, answer.json().errors[0].field, seen], [400, field, []])
   })
 
-test('prototype names are refused in queries and bodies', async () => {
+test('prototype names are refused in queries and bodies (claims: D15)', async () => {
   const { app, seen } = testDoors()
   for (const name of ['__proto__', 'constructor', 'toString', '__proto__%5Bq%5D']) {
     const answer = await app.inject({ url: `/api/v1/assets?${name}=x`, headers: bearer(tokens.viewer) })

@@ -182,7 +182,10 @@ export async function insertMachines(
   return machines.map(({ id }) => noOf.get(id) ?? 0)
 }
 
-/** Writes those that changed or whose summary did. */
+/**
+ * Writes those that changed or whose summary did. In two steps, because SQLite writes every index of a column that a statement
+ * sets, and most changes are of `live` only.
+ */
 export async function updateMachines(
   { dialect }: Database,
   tx: Db,
@@ -190,12 +193,17 @@ export async function updateMachines(
   machines: readonly { readonly no: number; readonly isChanged: boolean; readonly summary: MachineSummary }[],
 ): Promise<void> {
   if (machines.length === 0) return
-  const rows = machines.map(({ no, isChanged, summary }) => [no, isChanged ? 1 : 0, ...summaryValues(summary)])
-  await sql`update machine set name = r.name, name_key = r.name_key, form = r.form, site = r.site, live = r.live,
+  const all = machines.map(({ no, summary }) => [no, ...summaryValues(summary)])
+  await sql`update machine set name = r.name, name_key = r.name_key, form = r.form, site = r.site,
       conflicts = r.conflicts, changed_at = ${at}
-    from ${rowsFrom(dialect, { no: 'int', is_changed: 'int', ...summaryColumns }, rows)} where machine.no = r.no
-      and (r.is_changed = 1 or (machine.name, machine.form, machine.site, machine.live, machine.conflicts)
-        <> (r.name, r.form, r.site, r.live, r.conflicts))`.execute(tx)
+    from ${rowsFrom(dialect, { no: 'int', ...summaryColumns }, all)} where machine.no = r.no
+      and (machine.name, machine.form, machine.site, machine.conflicts) <> (r.name, r.form, r.site, r.conflicts)`.execute(
+    tx,
+  )
+  const counts = machines.map(({ no, isChanged, summary }) => [no, isChanged ? 1 : 0, summary.live])
+  await sql`update machine set live = r.live, changed_at = ${at}
+    from ${rowsFrom(dialect, { no: 'int', is_changed: 'int', live: 'int' }, counts)} where machine.no = r.no
+      and (r.is_changed = 1 or machine.live <> r.live)`.execute(tx)
 }
 
 /** Notes that something about the machines of these assets changed. */
