@@ -29,9 +29,13 @@ import { inventoryMigrations } from './features/inventory/migrations.ts'
 import { rateLimitHeaders } from './features/limits/headers.ts'
 import { makeLimiter } from './features/limits/limiter.ts'
 import { makeLoginThrottle } from './features/limits/login.ts'
+import { subnetOf } from './features/limits/network.ts'
 import { policyActions } from './features/policy/actions.ts'
 import { policyMigrations } from './features/policy/migrations.ts'
 import { makePolicy } from './features/policy/policy.ts'
+import { usageActions } from './features/usage/actions.ts'
+import { usageMigrations } from './features/usage/migrations.ts'
+import { makeUsage, type Usage } from './features/usage/usage.ts'
 import { vaultActions } from './features/vault/actions.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
 import { vaultMigrations } from './features/vault/migrations.ts'
@@ -53,6 +57,7 @@ export const migrations = [
   ...approvalsMigrations,
   ...inventoryMigrations,
   ...connectionsMigrations,
+  ...usageMigrations,
 ]
 
 type Parts = {
@@ -100,13 +105,15 @@ export async function makeApp(parts: Parts) {
   const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
   const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
   const identity = openIdentity(parts, limiter, record)
-  const { inventory, connections } = openSystems(parts, vault, log)
+  const { inventory, connections } = openSystems(parts, vault, log, record)
+  const usage = makeUsage({ database, now, record, isSession: identity.tokens.isSession, subnetOf, log })
 
   const findings = openFindings(parts, inventory, connections)
-  const actions = listActions({ inventory, findings, connections, vault, identity, policy, approvals, audit })
+  const actions = listActions({ inventory, findings, connections, vault, identity, usage, policy, approvals, audit })
   await policy.load(actions)
   await connections.refreshWritable()
-  const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
+  const rooms = { actions, policy, approvals, limiter, usage, connections, redact, record, log }
+  const { invoke, visible, check } = openGate(rooms)
   const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
   const http = makeHttpDoor({
     actions,
@@ -129,7 +136,7 @@ export async function makeApp(parts: Parts) {
   })
   const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
   const schedule = makeSchedule({ connections: connections.syncs, invoke, systemPrincipal: system, log })
-  return { http, mcp, schedule, audit, identity, connections, inventory, vault, log, actions, invoke, visible }
+  return { http, mcp, schedule, usage, audit, identity, connections, inventory, vault, log, actions, invoke, visible }
 }
 
 type Acting = {
@@ -138,13 +145,14 @@ type Acting = {
   readonly connections: ReturnType<typeof makeConnections>
   readonly vault: ReturnType<typeof makeVault>
   readonly identity: Identity
+  readonly usage: Usage
   readonly policy: ReturnType<typeof makePolicy>
   readonly approvals: ReturnType<typeof makeApprovals>
   readonly audit: AuditLog
 }
 
 function listActions(rooms: Acting): readonly Action[] {
-  const { inventory, findings, connections, vault, identity, policy, approvals, audit } = rooms
+  const { inventory, findings, connections, vault, identity, usage, policy, approvals, audit } = rooms
   const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
     ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
@@ -153,6 +161,7 @@ function listActions(rooms: Acting): readonly Action[] {
     ...connectionActions({ connections }),
     ...vaultActions({ vault }),
     ...identityActions(identity),
+    ...usageActions(usage),
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
     ...approvalActions({ approvals }),
     ...auditActions({ log: audit }),
@@ -201,17 +210,19 @@ type Rooms = {
   readonly policy: ReturnType<typeof makePolicy>
   readonly approvals: ReturnType<typeof makeApprovals>
   readonly limiter: ReturnType<typeof makeLimiter>
+  readonly usage: Usage
   readonly connections: ReturnType<typeof makeConnections>
   readonly redact: (value: unknown) => unknown
   readonly record: (event: AuditEvent) => Promise<unknown>
   readonly log: Log
 }
 
-function openGate({ actions, policy, approvals, limiter, connections, redact, record, log }: Rooms) {
+function openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, log }: Rooms) {
   const gate = { catalog: makeCatalog(actions), limit: limiter.take, decide: policy.decide, ...connections.gate }
   const invoke = makeInvoke({
     ...gate,
     resolve: (resource) => resolveResource(connections, resource),
+    note: ({ principal, remoteAddress }, action) => usage.note(principal, action, remoteAddress),
     hashInput: approvals.hashInput,
     approvals,
     open: (id, { signal, requestId }) => connections.open(id, { signal, requestId }),
@@ -248,7 +259,12 @@ function openIdentity(
   })
 }
 
-function openSystems({ config, database, now, version }: Parts, vault: ReturnType<typeof makeVault>, log: Log) {
+function openSystems(
+  { config, database, now, version }: Parts,
+  vault: ReturnType<typeof makeVault>,
+  log: Log,
+  record: (event: AuditEvent) => Promise<unknown>,
+) {
   const inventory = makeInventory({ database, subjectsOf, now })
   const allowLoopback = config.ATLAS_ALLOW_LOOPBACK_CONNECTIONS
   const connections = makeConnections({
@@ -260,6 +276,7 @@ function openSystems({ config, database, now, version }: Parts, vault: ReturnTyp
     allowLoopback,
     now,
     log,
+    onEvent: record,
   })
   return { inventory, connections }
 }

@@ -177,6 +177,7 @@ export async function makeToyRoom(t: TestContext, database: Database, parts: Par
     allowLoopback: true,
     now: clock.now,
     log: { info() {}, warn() {}, error() {} },
+    onEvent: async () => {},
     ...parts,
   })
   t.after(connections.close)
