@@ -60,12 +60,16 @@ export type Log = {
 export type ConnectionEvent = {
   readonly code: 'connection.certificate-changed' | 'connection.tls-failed' | 'connection.pin-mismatch'
   readonly resource: { readonly type: 'connection'; readonly id: string }
+  readonly outcome?: string
   readonly detail: Readonly<Record<string, unknown>>
 }
 
 /** `makeHttp` with what is the same for every connection filled in. */
 export type HttpFor = (
-  options: Pick<HttpOptions, 'url' | 'caPem' | 'sign' | 'explain' | 'clientCertificate' | 'onCertificate'> & {
+  options: Pick<
+    HttpOptions,
+    'url' | 'caPem' | 'pin' | 'sign' | 'explain' | 'clientCertificate' | 'onCertificate' | 'onDistrust'
+  > & {
     readonly limits?: Partial<HttpLimits>
   },
 ) => HttpClient
