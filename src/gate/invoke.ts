@@ -45,6 +45,8 @@ export type GateParts = {
   /** Gives a connection's name its id, so that one thing has one name in decisions and in the log. */
   readonly resolve: (resource: Resource) => Promise<Resolved>
   readonly limit: (principal: Principal, action: string) => LimitState
+  /** Told of every call of an action, also of those that are refused below. It can neither stop nor slow a call. */
+  readonly note: (call: Call, action: string) => void
   readonly decide: (question: {
     principal: Principal
     action: Action
@@ -83,6 +85,7 @@ export function makeInvoke(parts: GateParts): Invoke {
       const action = find(catalog, name) // 1
       const handler = handlerOf(action)
       known = { action: action.name, access: action.access }
+      noteCall(parts, call, action)
       const parsed = parse(action, rawInput) // 2
       const asked = handler.resource(parsed)
       const { resource, revision, missing } = await resolved(parts, asked) // 3
@@ -147,6 +150,15 @@ async function resolved({ resolve }: GateParts, asked: Resource): Promise<Resolv
   } catch (error) {
     if (error instanceof Problem && error.type === 'not-found') return { resource: asked, missing: error }
     throw error
+  }
+}
+
+/** Watching is never worth a failed call. */
+function noteCall({ note, onBug }: GateParts, call: Call, action: Action): void {
+  try {
+    note(call, action.name)
+  } catch (error) {
+    onBug(error, call, action.name)
   }
 }
 

@@ -129,13 +129,15 @@ testOnEach(
       config: good.config,
       credential: ['token'],
       hasCaCertificate: true,
+      certificatePin: null,
       schedule: '*/15 * * * *',
       allowWrites: false,
       state: 'new',
       problem: null,
       lastCheck: null,
       lastSyncedAt: null,
-      certificateEndsAt: null,
+      certificate: null,
+      tlsFailure: null,
       activeSync: null,
       createdAt: at,
       updatedAt: at,
@@ -198,8 +200,8 @@ testOnEach(
     const { items } = await vault.list({ limit: 10 })
     assert.deepEqual(items.map(({ kind, version }) => `${kind} ${version}`).sort(), ['second 1', 'token 2'])
     assert.deepEqual(await refusal(connections.edit('Toy 2', { config: { url: 'https://127.0.0.1/%2e%2e/' } })), [
-      '/credential/token: must be given again when the url or the CA certificate changes',
-      '/credential/second: must be given again when the url or the CA certificate changes',
+      '/credential/token: must be given again when the url, the CA certificate or the pin changes',
+      '/credential/second: must be given again when the url, the CA certificate or the pin changes',
     ])
   },
 )
@@ -213,7 +215,7 @@ test('a stored credential never goes to a new origin: whoever moves the url give
   await connections.add({ ...good, config: { url: first.url }, credential, caCertificate: toyCa })
 
   assert.deepEqual(await refusal(connections.edit('Toy 1', { config: { url: second.url } })), [
-    '/credential/token: must be given again when the url or the CA certificate changes',
+    '/credential/token: must be given again when the url, the CA certificate or the pin changes',
   ])
   await connections.edit('Toy 1', {
     config: { url: second.url },
@@ -323,7 +325,7 @@ test('an edited connection is not opened with what was built before the edit', a
   const caCertificate = makeCa().caPem
   // Who vouches for the address decides who can pose as it, so a stored credential does not survive another authority.
   assert.deepEqual(await refusal(connections.edit('Toy 1', { caCertificate })), [
-    '/credential/token: must be given again when the url or the CA certificate changes',
+    '/credential/token: must be given again when the url, the CA certificate or the pin changes',
   ])
   assert.equal(await ask(), 'done')
   await connections.edit('Toy 1', { caCertificate, credential: credentialOf(connections, { token: toyToken }) })
