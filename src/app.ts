@@ -33,17 +33,21 @@ import { inventoryMigrations } from './features/inventory/migrations.ts'
 import { rateLimitHeaders } from './features/limits/headers.ts'
 import { makeLimiter } from './features/limits/limiter.ts'
 import { makeLoginThrottle } from './features/limits/login.ts'
+import { subnetOf } from './features/limits/network.ts'
 import { policyActions } from './features/policy/actions.ts'
 import { isInScopes } from './features/policy/decide.ts'
 import { policyMigrations } from './features/policy/migrations.ts'
 import { makePolicy } from './features/policy/policy.ts'
+import { usageActions } from './features/usage/actions.ts'
+import { usageMigrations } from './features/usage/migrations.ts'
+import { makeUsage, type Usage } from './features/usage/usage.ts'
 import { vaultActions } from './features/vault/actions.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
 import { vaultMigrations } from './features/vault/migrations.ts'
 import { makeVault } from './features/vault/vault.ts'
 import { makeCatalog, makeVisible } from './gate/catalog.ts'
 import { makeCheck } from './gate/check.ts'
-import { makeInvoke } from './gate/invoke.ts'
+import { makeInvoke, type Resolved } from './gate/invoke.ts'
 import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
@@ -59,6 +63,7 @@ export const migrations = [
   ...inventoryMigrations,
   ...connectionsMigrations,
   ...exportsMigrations,
+  ...usageMigrations,
 ]
 
 type Parts = {
@@ -77,6 +82,15 @@ export type App = Awaited<ReturnType<typeof makeApp>>
 
 /** Puts the rooms together. The only file that knows all of them; nothing here decides anything. */
 export async function makeApp(parts: Parts) {
+  const rooms = await openRooms(parts)
+  await rooms.exports.init()
+  return { ...rooms, ...openDoors(parts, rooms) }
+}
+
+type Open = Awaited<ReturnType<typeof openRooms>>
+
+/** The rooms, the actions that they offer, and the gate in front. */
+async function openRooms(parts: Parts) {
   const { config, database, rootKey, now } = parts
   // Under another root key this refuses before anything is written.
   await checkRootKey(database, rootKey)
@@ -98,12 +112,13 @@ export async function makeApp(parts: Parts) {
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
   const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
-  const { inventory, connections } = openSystems(parts, vault, log)
+  const { inventory, connections } = openSystems(parts, vault, log, record)
   const identity = openIdentity(parts, limiter, record, {
     resolveConnection: connections.resolve,
     isKnownScope: (scope) => actions.some((action) => isInScopes([scope], action)),
   })
 
+  const usage = makeUsage({ database, now, record, isSession: identity.tokens.isSession, subnetOf, log })
   const findings = openFindings(parts, inventory, connections)
   const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
   const exports = openExports({
@@ -112,36 +127,51 @@ export async function makeApp(parts: Parts) {
     findPrincipal: identity.findPrincipal,
     late: () => ({ actions, invoke, system }),
   })
-  const rooms = { inventory, findings, connections, vault, identity, policy, approvals, audit, exports }
-  const actions = listActions(rooms)
+  const actions = listActions({
+    inventory,
+    findings,
+    connections,
+    vault,
+    identity,
+    usage,
+    policy,
+    approvals,
+    audit,
+    exports,
+  })
   await policy.load(actions)
   await connections.refreshWritable()
-  const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
+  const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, log })
+  const { invoke } = gate
+  const guards = { vault, audit, identity, limiter, usage, policy, approvals }
+  return { ...gate, ...guards, inventory, findings, connections, exports, system, actions, record, log }
+}
+
+/** The ways in. */
+function openDoors(parts: Parts, rooms: Open) {
+  const { audit, identity, limiter, connections, exports, actions, invoke, visible, check, record, log } = rooms
   const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
   const http = makeHttpDoor({
     actions,
     invoke,
     check,
     authenticate: identity.authenticate,
-    unauthenticatedLimit: (address) => {
-      limiter.takeNetwork(address)
-    },
+    unauthenticatedLimit: (address) => void limiter.takeNetwork(address),
     login: identity.login,
     setup: identity.completeSetup,
     audit: { checkpoint: audit.checkpoint, tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
-    receive: makeReceiver(connections, record, now),
+    receive: makeReceiver(connections, record, parts.now),
     exportFile: exports.openFile,
-    health: { ready: () => readiness(database) },
+    health: { ready: () => readiness(parts.database) },
     rateLimitHeaders,
     mcp: mcp.fetch,
     config: httpConfig(parts),
     log,
     version: parts.version,
   })
-  await exports.init()
-  const timed = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep } }
-  const schedule = makeSchedule({ ...timed, invoke, systemPrincipal: system, log })
-  return { http, mcp, schedule, audit, identity, connections, inventory, vault, exports, log, actions, invoke, visible }
+  const due = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep } }
+  const schedule = makeSchedule({ ...due, invoke, systemPrincipal: rooms.system, log })
+  return { http, mcp, schedule }
 }
 
 function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise<AuditLog> {
@@ -161,6 +191,7 @@ type Acting = {
   readonly connections: ReturnType<typeof makeConnections>
   readonly vault: ReturnType<typeof makeVault>
   readonly identity: Identity
+  readonly usage: Usage
   readonly policy: ReturnType<typeof makePolicy>
   readonly approvals: ReturnType<typeof makeApprovals>
   readonly audit: AuditLog
@@ -168,7 +199,7 @@ type Acting = {
 }
 
 function listActions(rooms: Acting): readonly Action[] {
-  const { inventory, findings, connections, vault, identity, policy, approvals, audit, exports } = rooms
+  const { inventory, findings, connections, vault, identity, usage, policy, approvals, audit, exports } = rooms
   const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
     ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
@@ -177,6 +208,7 @@ function listActions(rooms: Acting): readonly Action[] {
     ...connectionActions({ connections }),
     ...vaultActions({ vault }),
     ...identityActions(identity),
+    ...usageActions(usage),
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
     ...approvalActions({ approvals }),
     ...auditActions({ log: audit }),
@@ -226,20 +258,22 @@ type Rooms = {
   readonly policy: ReturnType<typeof makePolicy>
   readonly approvals: ReturnType<typeof makeApprovals>
   readonly limiter: ReturnType<typeof makeLimiter>
+  readonly usage: Usage
   readonly connections: ReturnType<typeof makeConnections>
   readonly redact: (value: unknown) => unknown
   readonly record: (event: AuditEvent) => Promise<unknown>
   readonly log: Log
 }
 
-function openGate({ actions, policy, approvals, limiter, connections, redact, record, log }: Rooms) {
+function openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, log }: Rooms) {
   const gate = { catalog: makeCatalog(actions), limit: limiter.take, decide: policy.decide, ...connections.gate }
   const invoke = makeInvoke({
     ...gate,
     resolve: (resource) => resolveResource(connections, resource),
+    note: ({ principal, remoteAddress }, action) => usage.note(principal, action, remoteAddress),
     hashInput: approvals.hashInput,
     approvals,
-    open: (id, { signal, requestId }) => connections.open(id, { signal, requestId }),
+    open: (id, { signal, requestId }, revision) => connections.open(id, { signal, requestId }, revision),
     redact,
     record,
     onBug: (error, { requestId }, action) => log.error({ err: error, requestId, action }, 'a call failed unexpectedly'),
@@ -275,7 +309,12 @@ function openIdentity(
   })
 }
 
-function openSystems({ config, database, now, version }: Parts, vault: ReturnType<typeof makeVault>, log: Log) {
+function openSystems(
+  { config, database, now, version }: Parts,
+  vault: ReturnType<typeof makeVault>,
+  log: Log,
+  record: (event: AuditEvent) => Promise<unknown>,
+) {
   const inventory = makeInventory({ database, subjectsOf, now })
   const allowLoopback = config.ATLAS_ALLOW_LOOPBACK_CONNECTIONS
   const connections = makeConnections({
@@ -287,6 +326,7 @@ function openSystems({ config, database, now, version }: Parts, vault: ReturnTyp
     allowLoopback,
     now,
     log,
+    onEvent: record,
   })
   return { inventory, connections }
 }
@@ -327,9 +367,10 @@ function nameOf(connections: ReturnType<typeof makeConnections>) {
 }
 
 /** One thing has one name: a connection's name becomes its id, and a sync run counts as its connection. */
-async function resolveResource(connections: ReturnType<typeof makeConnections>, resource: Resource): Promise<Resource> {
-  if (resource.id === '*') return resource
-  if (resource.type === 'connection') return { type: 'connection', id: await connections.resolve(resource.id) }
-  if (resource.type === 'sync') return { type: 'connection', id: await connections.syncs.connectionOf(resource.id) }
-  return resource
+async function resolveResource(connections: ReturnType<typeof makeConnections>, resource: Resource): Promise<Resolved> {
+  const { type, id } = resource
+  if (id === '*' || !['connection', 'sync'].includes(type)) return { resource }
+  const named = type === 'sync' ? await connections.syncs.connectionOf(id) : id
+  const connection = await connections.resolveNow(named)
+  return { resource: { type: 'connection', id: connection.id }, revision: connection.revision }
 }

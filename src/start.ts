@@ -50,6 +50,7 @@ export async function serve(config: Config, version: string): Promise<void> {
     )
   }
   app.schedule.start()
+  app.usage.start()
   const { port } = server.server.address() as AddressInfo
   const host = config.ATLAS_HOST.includes(':') ? `[${config.ATLAS_HOST}]` : config.ATLAS_HOST
   const url = config.ATLAS_PUBLIC_URL ?? `${config.ATLAS_SSL_CERTFILE ? 'https' : 'http'}://${host}:${port}`
@@ -75,6 +76,7 @@ export async function serve(config: Config, version: string): Promise<void> {
   say('Stopping')
   await app.schedule.stop()
   await server.close()
+  await app.usage.stop()
   await app.audit.append({ code: 'server.stopped' }).catch(() => {})
   await close()
 }

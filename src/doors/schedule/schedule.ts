@@ -51,12 +51,8 @@ export function makeSchedule(parts: Parts) {
   let stopListening = () => {}
   const judge = makeJudge(parts, (name) => ask(name, {}))
 
-  const ask = (name: string, input: unknown) =>
-    invoke(
-      { door: 'schedule', principal: systemPrincipal, requestId: newId('req'), signal: stopping.signal },
-      name,
-      input,
-    )
+  const call = { door: 'schedule', principal: systemPrincipal, signal: stopping.signal } as const
+  const ask = (name: string, input: unknown) => invoke({ ...call, requestId: newId('req') }, name, input)
 
   /** Looks for work now; a call while it looks makes it look once more. */
   function look(): void {

@@ -6,6 +6,7 @@ import type { ConnectionsParts } from './parts.ts'
 import { makeSessions } from './sessions.ts'
 import { makeClient, readConfig, signOut } from './signing.ts'
 import type { ConnectionStore, Stored } from './store.ts'
+import { makeTlsWatch } from './tls.ts'
 import { showProblem } from './view.ts'
 
 export type Opened = {
@@ -38,12 +39,12 @@ export function makeOpener(
     return connector
   }
 
-  const noteCertificate = makeCertificateNotes(store, log)
+  const tls = makeTlsWatch({ ...parts, store })
 
   async function clientFor(row: Stored): Promise<HttpClient> {
     const known = clients.get(row.id)
     if (known?.row.revision === row.revision) return known.client
-    const client = makeClient(parts, sessions, row, connectorOf(row), noteCertificate(row))
+    const client = makeClient(parts, sessions, row, connectorOf(row), tls.listeners(row))
     clients.set(row.id, { row, client })
     // Calls that still use the older sockets finish; close waits for them, nobody waits for close.
     known?.client.close().catch((error: unknown) => log.warn({ err: error }, 'Old sockets did not close'))
@@ -66,7 +67,7 @@ export function makeOpener(
   async function check(idOrName: string, { signal, requestId }: HttpCall = {}): Promise<CheckOutcome> {
     const row = await find(idOrName)
     const connector = connectorOf(row)
-    const client = makeClient(parts, sessions, row, connector, noteCertificate(row), { tries: 1 })
+    const client = makeClient(parts, sessions, row, connector, tls.listeners(row), { tries: 1 })
     const ends = signal ?? new AbortController().signal
     try {
       const http = client.forCall({ signal: ends, ...(requestId !== undefined && { requestId }) })
@@ -82,6 +83,7 @@ export function makeOpener(
       return await keep(row, { ok: false, warnings: [], problem: showProblem({ type, detail }) })
     } finally {
       await client.close()
+      await tls.settle()
     }
   }
 
@@ -101,27 +103,13 @@ export function makeOpener(
       await sessions.take(id)
       await known?.client.close()
     },
-    /** Signs out where a session stands, and closes the sockets. */
+    /** Signs out where a session stands, closes the sockets, and waits until what they told is kept. */
     async close(): Promise<void> {
       const all = [...clients.values()]
       await Promise.all(all.map(({ row, client }) => signOut(sessions, row, connectorOf(row), client)))
       clients.clear()
       await Promise.all(all.map(({ client }) => client.close()))
+      await tls.settle()
     },
   }
-}
-
-/** Keeps when a system's certificate ends. Written once per end and process: it changes seldom, sockets open often. */
-function makeCertificateNotes(store: ConnectionStore, log: ConnectionsParts['log']) {
-  const noted = new Map<string, string>()
-  return (row: Stored) =>
-    (endsAt: Date): void => {
-      const end = endsAt.toISOString()
-      if ((noted.get(row.id) ?? row.certificate_ends_at) === end) return
-      noted.set(row.id, end)
-      store.setCertificateEnd(row.id, end).catch((error: unknown) => {
-        noted.delete(row.id)
-        log.warn({ err: error, connection: row.id }, 'The end of a certificate was not noted')
-      })
-    }
 }

@@ -56,9 +56,20 @@ export type Log = {
   readonly error: (fields: object, message: string) => void
 }
 
+/** What this room tells the audit log. */
+export type ConnectionEvent = {
+  readonly code: 'connection.certificate-changed' | 'connection.tls-failed' | 'connection.pin-mismatch'
+  readonly resource: { readonly type: 'connection'; readonly id: string }
+  readonly outcome?: string
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
 /** `makeHttp` with what is the same for every connection filled in. */
 export type HttpFor = (
-  options: Pick<HttpOptions, 'url' | 'caPem' | 'sign' | 'explain' | 'clientCertificate' | 'onCertificate'> & {
+  options: Pick<
+    HttpOptions,
+    'url' | 'caPem' | 'pin' | 'sign' | 'explain' | 'clientCertificate' | 'onCertificate' | 'onDistrust'
+  > & {
     readonly limits?: Partial<HttpLimits>
   },
 ) => HttpClient
@@ -73,4 +84,6 @@ export type ConnectionsParts = {
   readonly allowLoopback: boolean
   readonly now: () => Date
   readonly log: Log
+  /** Records what became of a connection's TLS. Never awaited inside a transaction: the audit log has its own. */
+  readonly onEvent: (event: ConnectionEvent) => Promise<unknown>
 }

@@ -1,7 +1,7 @@
 import type { Connector, Outgoing } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import type { Secret } from '../../core/secret.ts'
-import type { HttpClient, Signed } from '../../lib/http-client.ts'
+import type { HttpClient, HttpOptions, Signed } from '../../lib/http-client.ts'
 import type { ConnectionsParts } from './parts.ts'
 import type { Sessions } from './sessions.ts'
 import type { Stored } from './store.ts'
@@ -12,7 +12,7 @@ export function makeClient(
   sessions: Sessions,
   row: Stored,
   connector: Connector,
-  onCertificate: (endsAt: Date) => void,
+  listeners: Required<Pick<HttpOptions, 'onCertificate' | 'onDistrust'>>,
   limits: { tries?: number } = {},
 ): HttpClient {
   const config = readConfig(connector, row)
@@ -36,10 +36,11 @@ export function makeClient(
   const client = parts.httpFor({
     url: String(config['url']),
     ...(row.ca_certificate !== null && { caPem: row.ca_certificate }),
+    ...(row.certificate_pin !== null && { pin: row.certificate_pin }),
     ...(connector.explain && { explain: connector.explain }),
     ...(clientCertificate && { clientCertificate: async () => clientCertificate(await credentialOf()) }),
     limits,
-    onCertificate,
+    ...listeners,
     sign,
   })
   return client

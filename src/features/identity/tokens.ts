@@ -92,7 +92,13 @@ export function makeTokens(room: Room) {
     return { id, revokedAt }
   }
 
-  return { list, add, revoke }
+  /** Whether a token is a sign-in. One that is gone counts as such: sign-ins are forgotten when they are over, API tokens are not. */
+  async function isSession(id: string): Promise<boolean> {
+    const row = await findToken(database.db, id)
+    return row === undefined || row.kind === 'session'
+  }
+
+  return { list, add, revoke, isSession }
 }
 
 /** Whose token it becomes; a new agent is made on the way. Everybody but a full admin gets tokens for themselves only. */

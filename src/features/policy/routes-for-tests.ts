@@ -46,6 +46,7 @@ export const routes: readonly (readonly [name: string, access: Access])[] = [
   ['identity.tokens.add', 'write'],
   ['identity.tokens.revoke', 'destroy'],
   ['identity.roles.list', 'read'],
+  ['identity.anomalies.list', 'read'],
   ['identity.bindings.list', 'read'],
   ['identity.bindings.add', 'write'],
   ['identity.bindings.remove', 'destroy'],

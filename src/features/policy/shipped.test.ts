@@ -54,6 +54,7 @@ const oracle: Readonly<Record<string, string>> = {
   'identity.tokens.add': 'pppppp pppppp -',
   'identity.tokens.revoke': 'pppppp aaaaaa -',
   'identity.roles.list': '----pp ----pp -',
+  'identity.anomalies.list': '----pp ----pp -',
   'identity.bindings.list': '----pp ----pp -',
   'identity.bindings.add': '-----p -----a -',
   'identity.bindings.remove': '-----p -----a -',
