@@ -7,6 +7,7 @@ import type { Subject } from './core/connector.ts'
 import { makeHttpDoor } from './doors/http/door.ts'
 import { makeMcpDoor } from './doors/mcp/door.ts'
 import { makeSchedule } from './doors/schedule/schedule.ts'
+import { openExports } from './exporting.ts'
 import { approvalActions } from './features/approvals/actions.ts'
 import { makeApprovals } from './features/approvals/approvals.ts'
 import { approvalsMigrations } from './features/approvals/migrations.ts'
@@ -17,8 +18,11 @@ import { auditMigrations } from './features/audit/migrations.ts'
 import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
+import { exportActions } from './features/exports/actions.ts'
+import type { Exports } from './features/exports/exports.ts'
+import { exportsMigrations } from './features/exports/migrations.ts'
 import { identityActions } from './features/identity/actions.ts'
-import { type Identity, makeIdentity } from './features/identity/identity.ts'
+import { type Identity, type IdentityParts, makeIdentity } from './features/identity/identity.ts'
 import { identityMigrations } from './features/identity/migrations.ts'
 import { inventoryActions } from './features/inventory/actions.ts'
 import { briefActions } from './features/inventory/brief.ts'
@@ -30,6 +34,7 @@ import { rateLimitHeaders } from './features/limits/headers.ts'
 import { makeLimiter } from './features/limits/limiter.ts'
 import { makeLoginThrottle } from './features/limits/login.ts'
 import { policyActions } from './features/policy/actions.ts'
+import { isInScopes } from './features/policy/decide.ts'
 import { policyMigrations } from './features/policy/migrations.ts'
 import { makePolicy } from './features/policy/policy.ts'
 import { vaultActions } from './features/vault/actions.ts'
@@ -53,6 +58,7 @@ export const migrations = [
   ...approvalsMigrations,
   ...inventoryMigrations,
   ...connectionsMigrations,
+  ...exportsMigrations,
 ]
 
 type Parts = {
@@ -87,23 +93,27 @@ export async function makeApp(parts: Parts) {
   await vault.init()
   const redact = (value: unknown) => vault.redact(parts.redact(value))
   const log = parts.makeLog(redact)
-  const origin = config.ATLAS_AUDIT_ORIGIN
-  audit = await openLog({
-    database,
-    rootKey,
-    now,
-    ...(origin !== undefined && { origin }),
-    onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
-  })
+  audit = await openAudit(parts, log)
   const record = (event: AuditEvent) => audit.append(event)
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
   const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
-  const identity = openIdentity(parts, limiter, record)
   const { inventory, connections } = openSystems(parts, vault, log)
+  const identity = openIdentity(parts, limiter, record, {
+    resolveConnection: connections.resolve,
+    isKnownScope: (scope) => actions.some((action) => isInScopes([scope], action)),
+  })
 
   const findings = openFindings(parts, inventory, connections)
-  const actions = listActions({ inventory, findings, connections, vault, identity, policy, approvals, audit })
+  const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
+  const exports = openExports({
+    ...{ database, inventory, findings, connections, policy, approvals, redact, now, log },
+    machines: () => inventory.machineViews(),
+    dataDir: config.ATLAS_DATA_DIR,
+    findPrincipal: identity.findPrincipal,
+    late: () => ({ actions, invoke, system }),
+  })
+  const actions = listActions({ inventory, findings, connections, vault, identity, policy, approvals, audit, exports })
   await policy.load(actions)
   await connections.refreshWritable()
   const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
@@ -113,13 +123,12 @@ export async function makeApp(parts: Parts) {
     invoke,
     check,
     authenticate: identity.authenticate,
-    unauthenticatedLimit: (address) => {
-      limiter.takeNetwork(address)
-    },
+    unauthenticatedLimit: (address) => void limiter.takeNetwork(address),
     login: identity.login,
     setup: identity.completeSetup,
     audit: { checkpoint: audit.checkpoint, tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
     receive: makeReceiver(connections, record, now),
+    exportFile: exports.openFile,
     health: { ready: () => readiness(database) },
     rateLimitHeaders,
     mcp: mcp.fetch,
@@ -127,9 +136,21 @@ export async function makeApp(parts: Parts) {
     log,
     version: parts.version,
   })
-  const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
-  const schedule = makeSchedule({ connections: connections.syncs, invoke, systemPrincipal: system, log })
-  return { http, mcp, schedule, audit, identity, connections, inventory, vault, log, actions, invoke, visible }
+  await exports.init()
+  const due = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep } }
+  const schedule = makeSchedule({ ...due, invoke, systemPrincipal: system, log })
+  return { http, mcp, schedule, audit, identity, connections, inventory, vault, exports, log, actions, invoke, visible }
+}
+
+function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise<AuditLog> {
+  const origin = config.ATLAS_AUDIT_ORIGIN
+  return openLog({
+    database,
+    rootKey,
+    now,
+    ...(origin !== undefined && { origin }),
+    onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
+  })
 }
 
 type Acting = {
@@ -141,10 +162,11 @@ type Acting = {
   readonly policy: ReturnType<typeof makePolicy>
   readonly approvals: ReturnType<typeof makeApprovals>
   readonly audit: AuditLog
+  readonly exports: Exports
 }
 
 function listActions(rooms: Acting): readonly Action[] {
-  const { inventory, findings, connections, vault, identity, policy, approvals, audit } = rooms
+  const { inventory, findings, connections, vault, identity, policy, approvals, audit, exports } = rooms
   const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
     ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
@@ -156,6 +178,7 @@ function listActions(rooms: Acting): readonly Action[] {
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
     ...approvalActions({ approvals }),
     ...auditActions({ log: audit }),
+    ...exportActions({ exports }),
     ...connectors.flatMap((connector) => connector.actions),
   ]
 }
@@ -226,10 +249,12 @@ function openIdentity(
   { config, database, rootKey, now }: Parts,
   limiter: ReturnType<typeof makeLimiter>,
   record: (event: AuditEvent) => Promise<unknown>,
+  known: Pick<IdentityParts, 'resolveConnection' | 'isKnownScope'>,
 ): Identity {
   const throttle = makeLoginThrottle({ now })
   const recordFailure = makeFailureRecord(record, now)
   return makeIdentity({
+    ...known,
     database,
     rootKey,
     now,

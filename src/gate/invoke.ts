@@ -175,8 +175,8 @@ async function carryOut(
   { input, resource, revision }: Resolved & { input: unknown },
   call: Call,
 ): Promise<unknown> {
-  const { principal, door, requestId, signal } = call
-  let context: Context = { principal, door, requestId, signal }
+  const { principal, door, requestId, signal, remoteAddress } = call
+  let context: Context = { principal, door, requestId, signal, ...(remoteAddress !== undefined && { remoteAddress }) }
   // Exactly the connection that was decided on, whatever its name means and whoever edited it by now.
   if (connectionOf) context = { ...context, connection: await open(resource.id, call, revision) }
   const result = action.output.safeParse(await run(input, context))

@@ -37,7 +37,8 @@ export function makeInventory({ database, subjectsOf, now }: Parts) {
   const search = makeSearch(database, index)
   const counts = () => countsByKind(database.db)
   const { machineViews, machineViewsOfAssets, thingViews } = makeViews({ database, subjectsOf })
-  const { list: decisions, ...decide } = makeDecisions({ database, subjectsOf, now })
+  const reader = makeMachineReader({ database, search, counts, subjectsOf })
+  const { list: decisions, split, join, withdraw } = makeDecisions({ database, subjectsOf, now })
   const { applyBatch, finishFullRun, removeConnection } = makeBatches({ database, index, subjectsOf, now })
   return {
     applyBatch,
@@ -46,7 +47,7 @@ export function makeInventory({ database, subjectsOf, now }: Parts) {
 
     search,
 
-    machines: { ...makeMachineReader({ database, search, counts, subjectsOf }), ...decide, decisions },
+    machines: { search: reader.search, get: reader.get, resolve: reader.resolve, split, join, withdraw, decisions },
 
     machineViews,
     machineViewsOfAssets,

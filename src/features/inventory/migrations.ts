@@ -35,7 +35,7 @@ const shared = (text: string) => [
 // Every ASCII punctuation mark except the quotes is part of a token; text.ts cuts and folds.
 const tokenchars = '!#$%&()*+,-./:;<=>?@[\\]^_`{|}~'
 
-// A machine is what assets of several systems are; machines/README.md tells how that is decided. `form` is empty when unknown,
+// A machine is what assets of several systems are; docs/operate/machines.md tells how that is decided. `form` is empty when unknown,
 // `conflicts` a JSON list of the kinds of contradictions among its assets.
 const machines = (text: string) => [
   "alter table asset add column facts text not null default '{}'",
@@ -44,11 +44,16 @@ const machines = (text: string) => [
     form text not null, site text not null, live integer not null, conflicts text not null, changed_at ${text} not null)`,
   'create index machine_by_name on machine (name_key, no)',
   'create index machine_by_change on machine (changed_at, no)',
+  'create index machine_by_site on machine (site, name_key, no)',
+  "create index machine_in_conflict on machine (name_key, no) where conflicts <> '[]'",
+  'create index machine_gone on machine (name_key, no) where live = 0',
   // Ids of machines that became part of another one.
   `create table machine_alias (id ${text} primary key, machine_no integer not null)`,
   'create index machine_alias_of on machine_alias (machine_no)',
+  // All that matching reads of an asset, so that it reads no wide rows.
   `create table machine_asset (
-    seq integer primary key, source_no integer not null, machine_no integer not null, marks text not null)`,
+    seq integer primary key, source_no integer not null, machine_no integer not null, live integer not null,
+    kind text not null, name text not null, marks text not null)`,
   'create index machine_asset_of on machine_asset (machine_no, seq)',
   'create index machine_asset_from on machine_asset (source_no, machine_no)',
   // 32 bits of each mark, to find the assets that share it: a fifth of the size of the marks themselves.

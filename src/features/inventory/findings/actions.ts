@@ -20,7 +20,7 @@ export function findingActions(parts: ActionParts): readonly Action[] {
   return [listAction(parts), getAction(parts), summaryAction(parts), ...changeActions(parts), ...ruleActions(parts)]
 }
 
-const listInput = z.strictObject({
+export const listInput = z.strictObject({
   rule: several(z.string().min(1).max(64)).describe('Only of these rules, for example no-backup.'),
   state: several(z.enum(findingStates), ['open']).describe('Only in these states; without it, what is open.'),
   severity: several(z.enum(severities)).describe('Only of these severities.'),

@@ -71,15 +71,13 @@ function isOutwardly({ prepared }: Written, before: BeforeRow): boolean {
 }
 
 function changeOf({ seq, prepared }: Written, before: BeforeRow | undefined): Change[] {
-  const { kind, name, site = null } = prepared.observation
+  const { kind, name } = prepared.observation
   const had = before?.marks ? (JSON.parse(before.marks) as Marks) : undefined
   if (!had && !prepared.marks) return []
-  return [
-    { seq, kind, name, site, live: true, before: had, after: prepared.marks, machine: before?.machine_no ?? null },
-  ]
+  return [{ seq, kind, name, live: true, before: had, after: prepared.marks, machine: before?.machine_no ?? null }]
 }
 
 function flipped(asset: ReturnType<typeof loadedOf>, live: boolean): Change {
-  const { seq, kind, name, site, machine, marks } = asset
-  return { seq, kind, name, site, live, before: marks, after: marks, machine }
+  const { seq, kind, name, machine, marks } = asset
+  return { seq, kind, name, live, before: marks, after: marks, machine }
 }

@@ -5,7 +5,7 @@ import { type Candidate, isStrong, mayBeEvidence, type Verdict } from './partiti
 import { type CandidateRow, readCandidates, readHolders, readMembers, readVerdicts } from './store-matching.ts'
 
 /** An asset as matching knows it. */
-export type Loaded = Candidate & { readonly connector: string; readonly name: string; readonly site: string | null }
+export type Loaded = Candidate & { readonly connector: string; readonly name: string }
 
 /** Assets that can only be the same machine as others of the same component. */
 export type Component = {
@@ -142,17 +142,16 @@ async function load(database: Database, tx: Db, { loaded }: State, seqs: readonl
 }
 
 export function loadedOf(row: CandidateRow): Loaded {
-  const { seq, source_no, machine_no, kind, stale, connector, name, site } = row
+  const { seq, source_no, machine_no, kind, live, connector, name } = row
   const marks = JSON.parse(row.marks) as Marks
   return {
     seq,
     source: source_no,
     machine: machine_no,
     kind,
-    live: stale === 0,
+    live: live === 1,
     connector,
     name,
-    site,
     marks,
     keys: keysOf(marks),
   }

@@ -57,7 +57,7 @@ const mostEvents = 100
 /** Reads machines. */
 export function makeMachineReader({ database, search, counts, subjectsOf }: Parts) {
   const mentions = makeMentions({ search, counts, subjectsOf })
-  const searchMachines = makeMachineSearch(database, search)
+  const found = makeMachineSearch(database, search)
 
   async function find(id: string): Promise<MachineRow> {
     const machine = await findMachine(database, id)
@@ -66,7 +66,7 @@ export function makeMachineReader({ database, search, counts, subjectsOf }: Part
   }
 
   return {
-    search: searchMachines,
+    search: found.search,
 
     /** The machine, or what it became part of, with everything that is known of it. @throws Problem not-found */
     async get(id: string): Promise<Whole> {
@@ -92,13 +92,7 @@ export function makeMachineReader({ database, search, counts, subjectsOf }: Part
 
     /** The machines that a text may mean, the best first: an id, a name, an address, a serial, a UUID or a MAC address. */
     async resolve(text: string): Promise<MachineRow[]> {
-      if (/^mch_/.test(text)) return [await find(text)]
-      const filter = { site: undefined, form: undefined, connection: undefined, hasConflict: undefined }
-      const query = { text, limit: 10, cursor: undefined }
-      const live = await searchMachines({ ...query, filter: { ...filter, gone: false } })
-      if (live.items.length > 0) return [...live.items]
-      const gone = await searchMachines({ ...query, filter: { ...filter, gone: true } })
-      return [...gone.items]
+      return /^mch_/.test(text) ? [await find(text)] : found.resolve(text, 10)
     },
   }
 

@@ -272,7 +272,7 @@ testOnEach(
     for await (const page of inventory.thingViews()) things.push(...page)
     assert.deepEqual(
       things.map(({ name, facts, machine }) => ({ name, facts, machine })),
-      [{ name: 'before update', facts, machine: await idOf('vc:web01') }],
+      [{ name: 'before update', facts, machine: { id: await idOf('vc:web01'), name: 'web01' } }],
     )
   },
 )
@@ -323,3 +323,34 @@ testOnEach(
     assert.deepEqual(await names(undefined, { gone: true }), ['old'])
   },
 )
+
+testOnEach(
+  'connections that are synced at the same time meet in the same machines',
+  inventoryMigrations,
+  async (database) => {
+    const { see, partition } = setUp(database)
+    const names = Array.from({ length: 40 }, (_, n) => `srv${n}`)
+    const pages = [names.slice(0, 20), names.slice(20)]
+
+    await Promise.all(
+      ['nb', 'vc', 'zb', 'bk'].map(async (connector) => {
+        for (const page of pages)
+          await see(connector, ...page.map((name) => named(name, `10.0.0.${names.indexOf(name) + 1}`)))
+      }),
+    )
+
+    assert.deepEqual(await partition(), names.map((name) => `bk:${name} nb:${name} vc:${name} zb:${name}`).sort())
+  },
+)
+
+testOnEach('the history of an asset has a bounded length', inventoryMigrations, async (database) => {
+  const { see, inventory, idOf, clock } = setUp(database)
+  for (let n = 0; n <= 60; n++) {
+    clock.forward(1_000)
+    const attributes = { version: `v${n}`, lastReportAt: `2026-01-01T00:00:${n % 60}Z`, text: 'x'.repeat(n) }
+    await see('nb', named('web01', '10.0.0.1', { attributes, facts: { reportAt: clock.now().toISOString() } }))
+  }
+  const { timeline } = await inventory.machines.get(await idOf('nb:web01'))
+  assert.equal(timeline.filter(({ what }) => what === 'changed').length, 50)
+  assert.deepEqual(Object.keys(timeline[0]?.fields ?? {}), ['text', 'version'])
+})

@@ -30,7 +30,6 @@ export type Change = {
   readonly seq: number
   readonly kind: string
   readonly name: string
-  readonly site: string | null
   readonly live: boolean
   /** Undefined: it had or has none. */
   readonly before: Marks | undefined
@@ -151,9 +150,15 @@ async function write(
     database,
     tx,
     outcomes.flatMap((outcome) =>
-      outcome.moved.map(({ seq, source, marks }) => {
-        return { seq, source, machine: targetOf(outcome), marks: JSON.stringify(marks) }
-      }),
+      outcome.moved.map(({ seq, source, kind, name, live, marks }) => ({
+        seq,
+        source_no: source,
+        machine_no: targetOf(outcome),
+        live: live ? 1 : 0,
+        kind,
+        name,
+        marks: JSON.stringify(marks),
+      })),
     ),
   )
   const kept = outcomes.filter(({ machine }) => machine !== null)
@@ -171,19 +176,20 @@ async function write(
 const naming: readonly Subject[] = ['registry', 'virtualization', 'configuration', 'monitoring', 'backup']
 
 function summaryOf(cluster: Cluster, decision: Partition, subjectsOf: SubjectsOf): MachineSummary {
-  const rankOf = ({ connector }: Loaded) => {
+  const rankOf = ({ connector, live }: Loaded) => {
     const ranks = subjectsOf(connector).map((subject) => naming.indexOf(subject))
-    return Math.min(naming.length, ...ranks.filter((rank) => rank >= 0))
+    return Math.min(naming.length, ...ranks.filter((rank) => rank >= 0)) + (live ? 0 : 100)
   }
-  const members = (cluster.members as readonly Loaded[]).toSorted(
-    (a, b) => Number(b.live) - Number(a.live) || rankOf(a) - rankOf(b) || a.seq - b.seq,
-  )
+  const members = (cluster.members as readonly Loaded[])
+    .map((member) => ({ member, rank: rankOf(member) }))
+    .sort((a, b) => a.rank - b.rank || a.member.seq - b.member.seq)
+    .map(({ member }) => member)
   const name = members[0]?.name ?? ''
   return {
     name,
     nameKey: nameKeyOf(name),
     form: members.find(({ marks }) => marks.form)?.marks.form ?? '',
-    site: members.find(({ site }) => site)?.site ?? '',
+    site: members.find(({ marks }) => marks.site)?.marks.site ?? '',
     live: members.filter(({ live }) => live).length,
     conflicts: JSON.stringify(conflictKinds(cluster, decision)),
   }

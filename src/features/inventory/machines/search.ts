@@ -4,7 +4,14 @@ import { decodeCursor, encodeCursor, questionOf } from '../cursor.ts'
 import type { SearchQuery, SearchResult } from '../search.ts'
 import { hashOf, keysOf, keysOfText, type Marks } from './marks.ts'
 import { readCandidates, readHolders } from './store-matching.ts'
-import { filterMachines, listMachines, type MachineFilter, type MachineRow, machinesOfAssets } from './store-read.ts'
+import {
+  filterMachines,
+  listMachines,
+  type MachineFilter,
+  type MachineRow,
+  machinesOfAssets,
+  readMachines,
+} from './store-read.ts'
 
 export type MachineQuery = {
   readonly text: string | undefined
@@ -52,7 +59,7 @@ export function makeMachineSearch(database: Database, searchAssets: SearchAssets
     return { found: nos.flatMap((no) => passing.get(no) ?? []), capped: assets.next !== null }
   }
 
-  return async function search({ text = '', filter, limit, cursor }: MachineQuery): Promise<MachinePage> {
+  async function search({ text = '', filter, limit, cursor }: MachineQuery): Promise<MachinePage> {
     const question = questionOf(['machines', text, filter])
     const after = cursor === undefined ? undefined : decodeCursor(question, cursor)
     if (text.trim() === '') {
@@ -71,4 +78,17 @@ export function makeMachineSearch(database: Database, searchAssets: SearchAssets
     const last = start + limit < found.length ? items.at(-1) : undefined
     return { items, next: last ? encodeCursor(question, { tier: 0, key: '', seq: last.no }) : null, capped }
   }
+
+  /** The machines that have exactly this name, address, serial, UUID or MAC address; else the best that a search finds. */
+  async function resolve(text: string, limit: number): Promise<MachineRow[]> {
+    const machineOf = await machinesOfAssets(database, await withMark(text))
+    const exact = await readMachines(database, [...new Set(machineOf.values())])
+    if (exact.length > 0) return exact.toSorted((a, b) => b.live - a.live || a.no - b.no).slice(0, limit)
+    const any = { site: undefined, form: undefined, connection: undefined, hasConflict: undefined }
+    const live = await bestOf(text, { ...any, gone: false })
+    const found = live.found.length > 0 ? live.found : (await bestOf(text, { ...any, gone: true })).found
+    return found.slice(0, limit)
+  }
+
+  return { search, resolve }
 }

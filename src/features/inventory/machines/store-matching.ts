@@ -9,8 +9,8 @@ export type CandidateRow = {
   readonly connector: string
   readonly kind: string
   readonly name: string
-  readonly site: string | null
-  readonly stale: number
+  /** 1, or 0 when it is stale. */
+  readonly live: number
   readonly machine_no: number
   readonly marks: string
 }
@@ -92,14 +92,12 @@ export function readCandidates({ dialect }: Database, tx: Db, seqs: readonly num
   if (seqs.length === 0) return Promise.resolve([])
   return all(
     tx,
-    sql<CandidateRow>`select m.seq, m.source_no, s.connector, a.kind, a.name, a.site,
-        case when a.stale_at is null then 0 else 1 end as stale, m.machine_no, m.marks
+    sql<CandidateRow>`select m.seq, m.source_no, s.connector, m.kind, m.name, m.live, m.machine_no, m.marks
       from ${rowsFrom(
         dialect,
         { seq: 'int' },
         seqs.map((seq) => [seq]),
-      )} cross join machine_asset m cross join asset a cross join asset_source s
-      where m.seq = r.seq and a.seq = m.seq and s.no = m.source_no`,
+      )} cross join machine_asset m cross join asset_source s where m.seq = r.seq and s.no = m.source_no`,
   )
 }
 
@@ -120,20 +118,27 @@ export function readVerdicts({ dialect }: Database, tx: Db, seqs: readonly numbe
   return all(tx, sql<VerdictRow>`${of('seq_a')} union ${of('seq_b')} order by 4`)
 }
 
-export type Membership = {
-  readonly seq: number
-  readonly source: number
-  readonly machine: number
-  readonly marks: string
-}
+export type Membership = Omit<CandidateRow, 'connector'>
 
 export async function putMembers({ dialect }: Database, tx: Db, members: readonly Membership[]): Promise<void> {
   if (members.length === 0) return
-  const columns = { seq: 'int', source_no: 'int', machine_no: 'int', marks: 'text' } as const
-  const rows = members.map(({ seq, source, machine, marks }) => [seq, source, machine, marks])
-  await sql`insert into machine_asset (seq, source_no, machine_no, marks)
-    select r.seq, r.source_no, r.machine_no, r.marks from ${rowsFrom(dialect, columns, rows)} where true
-    on conflict (seq) do update set machine_no = excluded.machine_no, marks = excluded.marks`.execute(tx)
+  const columns = {
+    seq: 'int',
+    source_no: 'int',
+    machine_no: 'int',
+    live: 'int',
+    kind: 'text',
+    name: 'text',
+    marks: 'text',
+  } as const
+  const rows = members.map(({ seq, source_no, machine_no, live, kind, name, marks }) => {
+    return [seq, source_no, machine_no, live, kind, name, marks]
+  })
+  await sql`insert into machine_asset (seq, source_no, machine_no, live, kind, name, marks)
+    select r.seq, r.source_no, r.machine_no, r.live, r.kind, r.name, r.marks
+    from ${rowsFrom(dialect, columns, rows)} where true
+    on conflict (seq) do update set machine_no = excluded.machine_no, live = excluded.live, name = excluded.name,
+      marks = excluded.marks`.execute(tx)
 }
 
 export async function removeMembers({ dialect }: Database, tx: Db, seqs: readonly number[]): Promise<void> {
@@ -177,7 +182,10 @@ export async function insertMachines(
   return machines.map(({ id }) => noOf.get(id) ?? 0)
 }
 
-/** Writes those that changed or whose summary did. */
+/**
+ * Writes those that changed or whose summary did. In two steps, because SQLite writes every index of a column that a statement
+ * sets, and most changes are of `live` only.
+ */
 export async function updateMachines(
   { dialect }: Database,
   tx: Db,
@@ -185,12 +193,17 @@ export async function updateMachines(
   machines: readonly { readonly no: number; readonly isChanged: boolean; readonly summary: MachineSummary }[],
 ): Promise<void> {
   if (machines.length === 0) return
-  const rows = machines.map(({ no, isChanged, summary }) => [no, isChanged ? 1 : 0, ...summaryValues(summary)])
-  await sql`update machine set name = r.name, name_key = r.name_key, form = r.form, site = r.site, live = r.live,
+  const all = machines.map(({ no, summary }) => [no, ...summaryValues(summary)])
+  await sql`update machine set name = r.name, name_key = r.name_key, form = r.form, site = r.site,
       conflicts = r.conflicts, changed_at = ${at}
-    from ${rowsFrom(dialect, { no: 'int', is_changed: 'int', ...summaryColumns }, rows)} where machine.no = r.no
-      and (r.is_changed = 1 or (machine.name, machine.form, machine.site, machine.live, machine.conflicts)
-        <> (r.name, r.form, r.site, r.live, r.conflicts))`.execute(tx)
+    from ${rowsFrom(dialect, { no: 'int', ...summaryColumns }, all)} where machine.no = r.no
+      and (machine.name, machine.form, machine.site, machine.conflicts) <> (r.name, r.form, r.site, r.conflicts)`.execute(
+    tx,
+  )
+  const counts = machines.map(({ no, isChanged, summary }) => [no, isChanged ? 1 : 0, summary.live])
+  await sql`update machine set live = r.live, changed_at = ${at}
+    from ${rowsFrom(dialect, { no: 'int', is_changed: 'int', live: 'int' }, counts)} where machine.no = r.no
+      and (r.is_changed = 1 or machine.live <> r.live)`.execute(tx)
 }
 
 /** Notes that something about the machines of these assets changed. */

@@ -88,16 +88,24 @@ export async function filterMachines(
   )
 }
 
-/** A page of machines in the order of their numbers; only those touched since, when a time is given. */
-export function pageOfMachines(
-  { db }: Database,
-  { after, since, limit }: { readonly after: number; readonly since: string | undefined; readonly limit: number },
-): Promise<MachineRow[]> {
-  const touched = since === undefined ? sql`` : sql`and m.changed_at >= ${since}`
+/** A page of all machines in the order of their numbers. */
+export function pageOfMachines({ db }: Database, after: number, limit: number): Promise<MachineRow[]> {
   return all(
     db,
-    sql<MachineRow>`select ${machineColumns} from machine m where m.no > ${int(after)} ${touched}
-      order by m.no limit ${int(limit)}`,
+    sql<MachineRow>`select ${machineColumns} from machine m where m.no > ${int(after)} order by m.no limit ${int(limit)}`,
+  )
+}
+
+/** A page of machines in the order in which something of them changed last. */
+export function pageOfChanged(
+  { db }: Database,
+  after: { readonly at: string; readonly no: number },
+  limit: number,
+): Promise<MachineRow[]> {
+  return all(
+    db,
+    sql<MachineRow>`select ${machineColumns} from machine m where (m.changed_at, m.no) > (${after.at}, ${int(after.no)})
+      order by m.changed_at, m.no limit ${int(limit)}`,
   )
 }
 
@@ -144,11 +152,7 @@ export function readMembersOf({ db, dialect }: Database, nos: readonly number[])
 /** An asset that is no machine; `machine` is the id of the one that it points to. */
 export type ThingRow = MemberRow & { readonly machine: string | null; readonly machine_name: string | null }
 
-export function pageOfThings(
-  { db }: Database,
-  after: number,
-  limit: number,
-): Promise<ThingRow[]> {
+export function pageOfThings({ db }: Database, after: number, limit: number): Promise<ThingRow[]> {
   return all(
     db,
     sql<ThingRow>`select x.*, g.name as machine_name from (select null as machine_no, null as marks, ${memberColumns},

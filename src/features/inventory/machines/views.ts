@@ -6,6 +6,7 @@ import {
   type MachineRow,
   type MemberRow,
   machinesOfAssets,
+  pageOfChanged,
   pageOfMachines,
   pageOfThings,
   readMachines,
@@ -40,15 +41,19 @@ export function makeViews({ database, subjectsOf }: { readonly database: Databas
 
   return {
     /**
-     * All machines in the order in which they were made; with `since` only those of which anything changed at or after that time.
-     * A machine that is made, joined or split while this runs may be left out or come as it was before.
+     * All machines, or with `since` those of which anything changed at that time or later: those may come again when they change
+     * once more meanwhile. Machines that are no more (joined with another, or removed) do not come.
      */
     async *machineViews({ since }: { readonly since?: Date } = {}): AsyncGenerator<readonly MachineView[], void> {
-      for (let after = 0; ; ) {
-        const machines = await pageOfMachines(database, { after, since: since?.toISOString(), limit: pageSize })
-        if (machines.length === 0) return
+      let after = { no: 0, at: since?.toISOString() ?? '' }
+      for (;;) {
+        const machines = since
+          ? await pageOfChanged(database, after, pageSize)
+          : await pageOfMachines(database, after.no, pageSize)
+        const last = machines.at(-1)
+        if (!last) return
         yield await viewsOf(machines)
-        after = machines.at(-1)?.no ?? after
+        after = { no: last.no, at: last.changed_at }
       }
     },
 
@@ -64,7 +69,10 @@ export function makeViews({ database, subjectsOf }: { readonly database: Databas
       for (let after = 0; ; ) {
         const rows = await pageOfThings(database, after, pageSize)
         if (rows.length === 0) return
-        yield rows.map((row) => ({ ...assetOf(row, subjectsOf), machine: row.machine === null ? null : { id: row.machine, name: row.machine_name ?? '' } }))
+        yield rows.map((row) => ({
+          ...assetOf(row, subjectsOf),
+          machine: row.machine === null ? null : { id: row.machine, name: row.machine_name ?? '' },
+        }))
         after = rows.at(-1)?.seq ?? after
       }
     },
