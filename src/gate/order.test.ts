@@ -295,6 +295,24 @@ test('gate: a connection is looked up once; what is hashed, opened and run has i
   assert.deepEqual(seen, [input, 7, 7, input, 'con_1'])
 })
 
+test('gate: two actions that agents would call by one name stop the start', () => {
+  const action = (name: `${string}.${string}.${string}`, path: string) =>
+    defineAction({
+      name,
+      tool: 'thing_do',
+      title: 'Do',
+      description: 'Does it.',
+      access: 'read',
+      http: { method: 'GET', path },
+      input: z.strictObject({}),
+      output: z.object({}),
+      resource: () => ({ type: 'thing', id: '*' }),
+      run: async () => ({}),
+    })
+
+  assert.throws(() => makeCatalog([action('x.thing.do', '/one'), action('x.thing.undo', '/two')]), /collides/)
+})
+
 for (const access of ['read', 'reveal'] as const)
   test(`gate: a known secret in the output of a ${access} ${access === 'read' ? 'is redacted' : 'is what was asked for'}`, async () => {
     const { invoke } = build({ access, result: { text: 'planted-value-2' } })

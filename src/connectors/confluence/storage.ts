@@ -35,7 +35,9 @@ export function plainText(storage: string): string {
     .replaceAll(blocks, '\n')
     .replaceAll(/<[^<>]*>/g, '')
     .replaceAll(/&(?:#(\d{1,7})|#x([\da-f]{1,6})|(\w{1,10}));/gi, (whole, decimal, hex, name) =>
-      decimal || hex ? sign(decimal ? Number(decimal) : Number.parseInt(hex, 16)) : (entities[name] ?? whole),
+      decimal || hex
+        ? sign(decimal ? Number(decimal) : Number.parseInt(hex, 16))
+        : (Object.hasOwn(entities, name) && entities[name]) || whole,
     )
     .replaceAll(/(?<![\t ])[\t ]+\n/g, '\n')
     .replaceAll(/\n{3,}/g, '\n\n')
