@@ -6,17 +6,19 @@ import { note, type Print } from './line.ts'
  * `npm run bench -- <name> [--quick]`: one JSON line per figure on standard output, progress on standard error. What the
  * figures mean is in docs/performance.md.
  */
-type Options = { readonly quick: boolean; readonly assets: number | undefined }
+type Options = { readonly quick: boolean; readonly assets: number | undefined; readonly postgres: boolean }
 
 const benches: Readonly<Record<string, (print: Print, options: Options) => Promise<void>>> = {
   mcp: async (print, { quick }) => (await import('./mcp.ts')).benchMcp(print, { quick }),
   audit: async (print) => (await import('./audit.ts')).benchAudit(print),
   search: async (print, { quick, assets = quick ? 20_000 : 1_000_000 }) =>
     (await import('./search.ts')).benchSearch(print, { assets }),
+  estate: async (print, { quick, assets = quick ? 20_000 : 1_000_000, postgres }) =>
+    (await import('./estate.ts')).benchEstate(print, { assets, postgres }),
   sync: async (print, { quick }) => (await import('./sync.ts')).benchSync(print, { devices: quick ? 1_000 : 20_000 }),
   start: async (print, { quick }) => (await import('./start.ts')).benchStart(print, { quick }),
 }
-const usage = `npm run bench -- ${Object.keys(benches).join('|')}|all [--quick] [--assets N]`
+const usage = `npm run bench -- ${Object.keys(benches).join('|')}|all [--quick] [--assets N] [--postgres]`
 
 process.exitCode = await main()
 
@@ -33,13 +35,17 @@ async function main(): Promise<number> {
 
 function read(): (Options & { name: string }) | undefined {
   try {
-    const options = { quick: { type: 'boolean', default: false }, assets: { type: 'string' } } as const
+    const options = {
+      quick: { type: 'boolean', default: false },
+      assets: { type: 'string' },
+      postgres: { type: 'boolean', default: false },
+    } as const
     const { positionals, values } = parseArgs({ options, allowPositionals: true })
     const [name = '', ...more] = positionals
     const assets = values.assets === undefined ? undefined : Number(values.assets)
     if (more.length > 0 || !(name === 'all' || Object.hasOwn(benches, name))) return undefined
     if (assets !== undefined && !(Number.isInteger(assets) && assets > 0)) return undefined
-    return { name, quick: values.quick, assets }
+    return { name, quick: values.quick, assets, postgres: values.postgres }
   } catch {
     return undefined
   }

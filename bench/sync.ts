@@ -17,6 +17,7 @@ import { makeVault } from '../src/features/vault/vault.ts'
 import { openSqlite } from '../src/lib/db/database.ts'
 import { migrate } from '../src/lib/db/migrate.ts'
 import { makeHttp } from '../src/lib/http-client.ts'
+import { watchMemory } from './memory.ts'
 
 type Line = { figure: string; value: number; unit: string; against?: string; ratio?: number }
 type Print = (line: Line) => void
@@ -75,7 +76,12 @@ export async function benchSync(print: Print, { devices = 20_000 }: { devices?: 
       ratio: round(rate / alone),
     })
     print({ figure: 'sync: assets', value: first.counts.created, unit: 'assets' })
-    print({ figure: 'sync: memory growth', value: growth, unit: 'MiB', against: 'the first half of the same run' })
+    print({
+      figure: 'sync: memory growth',
+      value: round(growth),
+      unit: 'MiB',
+      against: 'the first half of the same run',
+    })
 
     const again = await sync('full')
     print({
@@ -167,20 +173,6 @@ async function readAlone({ url, caPem, token }: Simulator): Promise<number> {
     count += observations.length
   await client.close()
   return count / ((performance.now() - started) / 1000)
-}
-
-/** How much higher the resident peak of the second half of a time is than that of the first. */
-function watchMemory() {
-  const seen: number[] = []
-  const timer = setInterval(() => seen.push(process.memoryUsage.rss()), 50)
-  return {
-    stop(): number {
-      clearInterval(timer)
-      const half = Math.ceil(seen.length / 2)
-      const peak = (part: readonly number[]) => part.reduce((most, value) => Math.max(most, value), 0)
-      return round((peak(seen.slice(half)) - peak(seen.slice(0, half))) / 1024 / 1024)
-    },
-  }
 }
 
 function round(value: number): number {

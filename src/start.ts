@@ -62,7 +62,14 @@ export async function serve(config: Config, version: string): Promise<void> {
       `  fingerprint ${app.audit.fingerprint}. Keep both: with them an export can be verified anywhere.`,
       ...(setup === undefined
         ? []
-        : ['Make the first administrator here (once, within 24 hours):', `  ${url}/setup#${setup}`]),
+        : [
+            'Make the first administrator here (once, within 24 hours), or with: npx atlas setup',
+            `  ${url}/setup#${setup}`,
+          ]),
+      // The command line asks the default address unless it is told another.
+      ...(url === 'http://127.0.0.1:8080'
+        ? []
+        : [`For the command line, in another terminal: export ATLAS_URL=${url}`]),
     ].join('\n'),
   )
   await stop
@@ -82,6 +89,7 @@ async function openApp(config: Config, version: string): Promise<Opened> {
   let app: App | undefined
   const close = async (): Promise<void> => {
     await app?.mcp.close()
+    await app?.exports.close()
     await app?.connections.close()
     await app?.identity.close()
     await app?.audit.close()

@@ -64,7 +64,19 @@ const cases: { name: string; with?: Option; action?: string; input?: unknown; st
   {
     name: 'no such connection',
     with: { unknownConnection: true },
-    steps: 'note resolve refused action.failed:not-found',
+    steps: 'note resolve limit decide action.failed:not-found',
+    answer: 'not-found',
+  },
+  {
+    name: 'no such connection, for somebody who may not use it if there were one',
+    with: { unknownConnection: true, decision: 'forbid' },
+    steps: 'note resolve limit decide action.failed:denied',
+    answer: 'denied',
+  },
+  {
+    name: 'no such connection: nobody is asked about it',
+    with: { unknownConnection: true, decision: 'ask' },
+    steps: 'note resolve limit decide action.failed:not-found',
     answer: 'not-found',
   },
   {
@@ -240,7 +252,7 @@ test('gate: a secret in the input reaches the handler, and the log only as [secr
   assert.deepEqual(events[0]?.detail?.['input'], { id: '1', secret: '[secret]' })
 })
 
-test('gate: a connection is looked up once; what is hashed, opened and run has its id, whatever the name means later', async () => {
+test('gate: a connection is looked up once; what is hashed, opened and run has its id and revision, whatever the name means later', async () => {
   const seen: unknown[] = []
   const action = defineAction({
     name: 'x.connection.do',
@@ -263,21 +275,24 @@ test('gate: a connection is looked up once; what is hashed, opened and run has i
     ...parts,
     catalog: makeCatalog([action]),
     resolve: async ({ type, id }) => {
-      const resolved = { type, id: names.get(id) ?? id }
+      const resource = { type, id: names.get(id) ?? id }
       names.set('lab', 'con_2')
-      return resolved
+      return { resource, revision: 7 }
     },
-    hashInput: (_name, input) => {
-      seen.push(input)
+    hashInput: (_name, input, revision) => {
+      seen.push(input, revision)
       return 'hash'
     },
-    open: async (id) => ({ id, config: {}, http: {} }),
+    open: async (id, _call, revision) => {
+      seen.push(revision)
+      return { id, config: {}, http: {} }
+    },
   })
 
   await invoke(call(), 'x.connection.do', { connection: 'lab', name: 'lab' })
 
   const input = { connection: 'con_1', name: 'lab' }
-  assert.deepEqual(seen, [input, input, 'con_1'])
+  assert.deepEqual(seen, [input, 7, 7, input, 'con_1'])
 })
 
 for (const access of ['read', 'reveal'] as const)
@@ -325,7 +340,7 @@ function build(option: Option, seen: unknown[] = []) {
     resolve: async (resource) => {
       steps.push('resolve')
       if (option.unknownConnection) throw new Problem('not-found')
-      return resource
+      return { resource }
     },
     limit: (_principal, name) => {
       steps.push(name === 'refused' ? 'refused' : 'limit')

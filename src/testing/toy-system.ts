@@ -108,10 +108,7 @@ export const toy = defineConnector({
     const { version } = await http.get('/status', z.object({ version: z.string() }))
     return { version, account: 'atlas', warnings: ['The token may write'] }
   },
-  webhook: {
-    signature: { header: 'x-toy-signature', scheme: 'hmac-sha256', prefix: 'sha256=' },
-    deliveryId: ({ headers }) => headers['x-toy-delivery'],
-  },
+  webhook: { signature: { header: 'x-toy-signature', scheme: 'hmac-sha256', prefix: 'sha256=' } },
   explain: (_status, body) => z.object({ detail: z.string() }).safeParse(body).data?.detail,
   async *sync({ http, cursor }) {
     let page: number | null = 0

@@ -282,6 +282,18 @@ test('a check says version, account and warnings, and stays on the connection', 
   assert.equal((await connections.check('Toy 1')).ok, true)
 })
 
+test('what was decided on for a connection as it was does not open it as it is now', async (t) => {
+  const { connections } = await makeToyRoom(t, await freshSqlite(t, toyMigrations))
+  const credential = credentialOf(connections, { token: toyToken })
+  const { id } = await connections.add({ ...good, credential })
+  const before = await connections.resolveNow('Toy 1')
+  const open = () => refusal(connections.open(id, {}, before.revision))
+
+  assert.deepEqual([before.id, await open()], [id, 'done'])
+  await connections.edit(id, { allowWrites: true })
+  assert.deepEqual(await open(), ['conflict', 'The connection was edited meanwhile'])
+})
+
 test('an open connection uses a rotated credential at once and a removed one no longer', async (t) => {
   const system = await startToy(t)
   const { connections, vault } = await makeToyRoom(t, await freshSqlite(t, toyMigrations))

@@ -47,6 +47,11 @@ export function makeConnections(parts: ConnectionsParts) {
     connectors: (): readonly Connector[] => parts.connectors,
     /** The id of a connection named by id or name; `not-found` otherwise. */
     resolve: async (idOrName: string): Promise<string> => (await find(idOrName)).id,
+    /** As `resolve`, with the number that every edit moves. */
+    async resolveNow(idOrName: string): Promise<{ id: string; revision: number }> {
+      const { id, revision } = await find(idOrName)
+      return { id, revision }
+    },
     list: async (): Promise<ConnectionView[]> => (await store.list()).map(viewConnection),
     get: async (idOrName: string): Promise<ConnectionView> => viewConnection(await find(idOrName)),
     check: opener.check,
@@ -54,8 +59,12 @@ export function makeConnections(parts: ConnectionsParts) {
     witnesses: async () => Promise.all((await store.list()).map((row) => witnessOf(parts, row))),
     ...writing,
     /** For the gate: the settings, and HTTP that is signed in and ends with the call. */
-    async open(idOrName: string, call?: HttpCall): Promise<OpenConnection> {
-      const { id, config, http } = await opener.open(await find(idOrName), call)
+    async open(idOrName: string, call?: HttpCall, revision?: number): Promise<OpenConnection> {
+      const row = await find(idOrName)
+      // What was decided on and approved is how the connection was then: where it leads, and whether it takes changes.
+      if (revision !== undefined && row.revision !== revision)
+        throw new Problem('conflict', 'The connection was edited meanwhile')
+      const { id, config, http } = await opener.open(row, call)
       return { id, config, http }
     },
     /** Closes the sockets. */

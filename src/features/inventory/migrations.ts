@@ -110,5 +110,15 @@ export const inventoryMigrations: readonly Migration[] = [
     sqlite: machines('text').map(forSqlite),
     postgres: machines('text collate "C"').map(forPostgres),
   },
+  {
+    id: 602,
+    name: 'relations lead back by index',
+    sqlite: [],
+    // In the order of the assets' own columns; in another one the index of relations is of no use when they are joined.
+    postgres: [
+      `alter table asset_relation alter column type type text collate "C", alter column to_kind type text collate "C",
+        alter column to_external_id type text collate "C"`,
+    ],
+  },
   ...findingMigrations,
 ]

@@ -1,10 +1,11 @@
 import { sql } from 'kysely'
 import type { Database } from '../../lib/db/database.ts'
 import type { Filter } from './filter.ts'
+import { mayBeginMany } from './rank.ts'
 import { type Ask, countLimit, type Ranked, type SearchIndex } from './search-index.ts'
 import { inGroups } from './store-groups.ts'
 import { beginsWith, listAssets, sortedBy } from './store-list.ts'
-import { all, first, int, rowsFrom } from './store-tables.ts'
+import { all, int, rowsFrom } from './store-tables.ts'
 import {
   and,
   docOf,
@@ -12,6 +13,7 @@ import {
   filterTokens,
   holds,
   type Known,
+  lexeme,
   matches,
   matching,
   onlyIn,
@@ -42,7 +44,9 @@ export function makePostgresIndex(database: Database, rankedLimit = countLimit):
     },
 
     async ranked(query, ask) {
-      if (await areSurelyMany(database, query, ask.filter)) return { many: { widest: 3 } }
+      if (await areSurelyMany(database, query, 3, ask.filter)) return { many: { widest: 3 } }
+      const mayBeMany = mayBeginMany(query)
+      if (mayBeMany && (await areSurelyMany(database, query, 4, ask.filter))) return { many: { widest: 4 } }
       return rankMatches(database, query, ask, rankedLimit)
     },
 
@@ -56,18 +60,9 @@ export function makePostgresIndex(database: Database, rankedLimit = countLimit):
       return rows.map(({ group_no, n }) => [group_no, n])
     },
 
-    async tier(query, tier, filter, after, limit) {
+    tier(query, tier, filter, after, limit) {
       if (tier === 0) return readExact(database, query, filter, after, limit)
-      const found = await readPart(database, query, tier, filter, after, limit, [rangeOf(after + 1)])
-      let from = await nextRange(database, after)
-      if (found.length >= limit || from === undefined) return found
-      const dense = await isDense(database, query, tier, filter)
-      while (from !== undefined && found.length < limit) {
-        const part = dense ? [rangeOf(from + 1)] : []
-        found.push(...(await readPart(database, query, tier, filter, from, limit - found.length, part)))
-        from = dense ? await nextRange(database, from) : undefined
-      }
-      return found
+      return readTier(database, query, tier, filter, after, limit)
     },
 
     byPrefix(query, options) {
@@ -97,15 +92,16 @@ function sampleOf(seq: number): string {
 /** Assets that were made after each other share a range, so that GIN can be asked for a part of the order. */
 const rangeSize = 16_384
 
-function rangeOf(seq: number): string {
-  return `r${Math.floor(seq / rangeSize)}`
+function rangeNo(seq: number): number {
+  return Math.floor(seq / rangeSize)
 }
 
-/** Whether more than `countLimit` match in the tiers up to 3, as one sample tells. */
-async function areSurelyMany({ db }: Database, query: TextQuery, filter: Filter): Promise<boolean> {
+/** Whether more than `countLimit` match in the tiers up to `widest`, as one sample tells. */
+async function areSurelyMany(database: Database, query: TextQuery, widest: 3 | 4, filter: Filter): Promise<boolean> {
+  const known = await knownFor(database, query, widest)
   const rows = await all(
-    db,
-    sql`select 1 from asset_search s where ${matching(query, 3, filter, [sampleOf(1)])}
+    database.db,
+    sql`select 1 from asset_search s where ${matching(query, widest, filter, [lexeme(sampleOf(1))], known)}
       and ${inGroups('s.group_no', filter, 'probe')} limit ${int(surelyMany + 1)}`,
   )
   return rows.length > surelyMany
@@ -121,7 +117,7 @@ async function readExact(
   const rows = await all(
     db,
     sql<{ seq: number }>`(select s.seq from asset_search s
-        where ${holds(and([exactly(query), ...filterTokens(filter)]))} and s.seq > ${int(after)}
+        where ${holds(and([exactly(query), ...filterTokens(filter)]))} and s.seq + 0 > ${int(after)}
           and ${inGroups('s.group_no', filter, 'probe')} order by s.seq + 0 limit ${int(limit)})
       union (select asset.seq from asset where asset.name_key = ${query.whole}
         and asset.seq > ${int(after)} and ${inGroups('asset.group_no', filter, 'probe')}
@@ -131,44 +127,32 @@ async function readExact(
 }
 
 /**
- * Assets of one tier after the given one that hold all of `parts`. Where many match it asks for one range after the other:
- * asked for all, PostgreSQL would either gather every match to sort them or walk all assets in the order of `seq`.
+ * Assets of one tier after the given one, from one range after the other until the page is full: asked for all at once,
+ * PostgreSQL would either gather every match to sort them or walk all assets in the order of `seq`. A range without a match
+ * costs a look into GIN; the outer loop goes through the ranges in their order, so what it gives is in order as well.
  */
-async function readPart(
+async function readTier(
   database: Database,
   query: TextQuery,
   tier: 2 | 3 | 4,
   filter: Filter,
   after: number,
   limit: number,
-  parts: readonly string[],
 ): Promise<number[]> {
   const known = await knownFor(database, query, tier)
-  // `+ 0` keeps PostgreSQL from walking the primary key instead of asking GIN.
+  const inRange = sql`s.doc @@ ('r' || range.no)::tsquery`
+  // `+ 0` keeps PostgreSQL from reading the primary key instead of asking GIN, or as well.
   const rows = await all(
     database.db,
-    sql<{ seq: number }>`select s.seq from asset_search s where ${onlyIn(tier, query, filter, parts, known)}
-      and s.seq > ${int(after)} and ${inGroups('s.group_no', filter, 'probe')}
-      and not ${beginsWith(query.whole, 's.name_key')} order by s.seq + 0 limit ${int(limit)}`,
+    sql<{ seq: number }>`select found.seq
+      from generate_series(${int(rangeNo(after + 1))}, (select max(seq) / ${sql.lit(rangeSize)} from asset_search)) as range (no)
+      cross join lateral (
+        select s.seq from asset_search s where ${onlyIn(tier, query, filter, known)} and ${inRange}
+          and s.seq + 0 > ${int(after)} and ${inGroups('s.group_no', filter, 'probe')}
+          and not ${beginsWith(query.whole, 's.name_key')} order by s.seq + 0 limit ${int(limit)}) as found
+      limit ${int(limit)}`,
   )
   return rows.map(({ seq }) => seq)
-}
-
-/** Whether a tier holds more than about 3,200 assets, as one sample tells. Being wrong only costs time. */
-async function isDense(database: Database, query: TextQuery, tier: 2 | 3 | 4, filter: Filter): Promise<boolean> {
-  const most = 50
-  const found = await readPart(database, query, tier, filter, 0, most + 1, [sampleOf(1)])
-  return found.length > most
-}
-
-/** Where the next range with assets begins: the `seq` before its first. */
-async function nextRange({ db }: Database, after: number): Promise<number | undefined> {
-  const end = (Math.floor((after + 1) / rangeSize) + 1) * rangeSize
-  const row = await first(
-    db,
-    sql<{ seq: number | null }>`select min(seq) as seq from asset_search where seq >= ${int(end)}`,
-  )
-  return row?.seq == null ? undefined : row.seq - 1
 }
 
 /** The words that begin like the last word of a term; only tier 4 looks for beginnings. */
@@ -248,7 +232,7 @@ const writes: Pick<SearchIndex, 'nextSeqs' | 'add' | 'remove' | 'place'> = {
         group,
         document.nameKey,
         document.keys.join(' '),
-        `${docOf(document)} ${sampleOf(seq)} ${rangeOf(seq)}`,
+        `${docOf(document)} ${sampleOf(seq)} r${rangeNo(seq)}`,
       ]
     })
     const columns = { seq: 'int', group_no: 'int', name_key: 'text', keys: 'text', doc: 'text' } as const

@@ -35,7 +35,10 @@ export function holds(expression: string): RawBuilder<unknown> {
   return sql`s.doc @@ ${expression}::tsquery`
 }
 
-/** All assets of the tiers 0 and 2 up to the given one; those of tier 1 are among them, see text.ts on `heads`. */
+/**
+ * All assets of the tiers 0 and 2 up to the given one; those of tier 1 are among them, see text.ts on `heads`. They hold all
+ * of `parts` as well.
+ */
 export function matching(
   { terms }: TextQuery,
   widest: 2 | 3 | 4,
@@ -44,20 +47,19 @@ export function matching(
   known?: Known,
 ): RawBuilder<unknown> {
   const words = (term: Term) => (widest === 2 ? [] : inWords(term, widest === 4, known))
-  const index = holds(
-    and([
-      ...terms.map((term) => or([maybeInKeys(term), ...words(term)])),
-      ...filterTokens(filter),
-      ...parts.map(lexeme),
-    ]),
-  )
+  // Conditions of their own: GIN goes from one to the other in leaps, while within one tsquery it walks the rarest list whole.
+  const index = [
+    ...terms.map((term) => or([maybeInKeys(term), ...words(term)])),
+    ...filterTokens(filter),
+    ...parts,
+  ].map(holds)
   const checks = terms
     .filter(({ short }) => !short)
     .map((term) => {
       const elsewhere = words(term)
       return elsewhere.length === 0 ? inKeys(term) : sql`(${inKeys(term)} or ${holds(or(elsewhere))})`
     })
-  return sql.join([index, ...checks], sql` and `)
+  return sql.join([...index, ...checks], sql` and `)
 }
 
 function inKeys({ short, text }: Term): RawBuilder<unknown> {
@@ -96,14 +98,8 @@ export function exactly({ whole }: TextQuery): string {
 }
 
 /** One tier without the better ones; the assets of tier 1 are left out by their names. */
-export function onlyIn(
-  tier: 2 | 3 | 4,
-  query: TextQuery,
-  filter: Filter,
-  parts: readonly string[],
-  known: Known,
-): RawBuilder<unknown> {
-  const matches = matching(query, tier, filter, parts, known)
+export function onlyIn(tier: 2 | 3 | 4, query: TextQuery, filter: Filter, known: Known): RawBuilder<unknown> {
+  const matches = matching(query, tier, filter, [], known)
   if (tier === 2) return sql`${matches} and not ${holds(exactly(query))}`
   const better = tier === 3 ? sql.join(query.terms.map(inKeys), sql` and `) : sql.join(inTierThree(query), sql` and `)
   return sql`${matches} and not (${better})`

@@ -59,6 +59,7 @@ const oracle: Readonly<Record<string, string>> = {
   'identity.bindings.add': '-----p -----a -',
   'identity.bindings.remove': '-----p -----a -',
   'identity.principal.get': 'pppppp pppppp -',
+  'identity.password.change': 'pppppp ------ -',
   'policy.policies.list': '---ppp ---ppp -',
   'policy.decision.explain': 'pppppp pppppp -',
   'approvals.requests.list': 'pppppp pppppp -',
@@ -69,9 +70,20 @@ const oracle: Readonly<Record<string, string>> = {
   'audit.events.get': '----pp ----pp -',
   'audit.log.verify': '----pp ----pp -',
   'audit.log.read': '----pp ----pp -',
+  'exports.datasets.list': '-ppp-p -ppp-p -',
+  'exports.exports.create': '--pp-p --aa-a -',
+  'exports.exports.list': '-ppp-p -ppp-p -',
+  'exports.exports.get': '-ppp-p -ppp-p -',
+  'exports.exports.share': '--pp-p --aa-a -',
+  'exports.exports.remove': '--pp-p --aa-a -',
+  'exports.exports.download': '-ppp-p -ppp-p -',
+  'exports.plans.create': '--pp-p --aa-a -',
+  'exports.plans.list': '-ppp-p -ppp-p -',
+  'exports.plans.remove': '--pp-p --aa-a -',
+  'exports.plans.run': '--pp-p --aa-a p',
   'lab.devices.find': '--pp-p --pp-p -',
   'lab.device.reveal-config': '------ ------ -',
-  'lab.journal.add': '---p-p ---a-a -',
+  'lab.journal.add': '---p-p ---a-a a',
   'lab.device.remove': '-----p -----a -',
 }
 
@@ -111,13 +123,20 @@ test('an approval turns exactly the asks into permits, and nothing else', () => 
 test('Atlas itself gains nothing from a role binding', () => {
   const principal = principalWith(['admin'], { kind: 'system' })
 
+  // What a plan publishes is permitted only because it is approved here.
   const permitted = routeActions.filter(
     (action) => decide({ principal, action, resource, approved: true, door: 'schedule' }).effect === 'permit',
   )
 
   assert.deepEqual(
     permitted.map(({ name }) => name),
-    ['inventory.findings.evaluate', 'connections.syncs.start', 'connections.syncs.run'],
+    [
+      'inventory.findings.evaluate',
+      'connections.syncs.start',
+      'connections.syncs.run',
+      'exports.plans.run',
+      'lab.journal.add',
+    ],
   )
 })
 

@@ -58,6 +58,9 @@ export function openSqlite(path: string, rootKey?: Uint8Array): Database {
     'busy_timeout = 5000',
     'temp_store = MEMORY',
     'cache_size = -65536',
+    // 16 MB. Moving a page from the log into the file decrypts and encrypts it once more, and a sync writes the same pages
+    // in many commits: with SQLite's default of 4 MB every one of them moved its pages.
+    'wal_autocheckpoint = 4000',
   ])
     native.pragma(pragma)
   // biome-ignore lint/complexity/noBannedTypes: see Db

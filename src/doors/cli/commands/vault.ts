@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
 import { askSecret } from '../ask.ts'
-import { CliError, type Json } from '../client.ts'
+import { CliError, type Client, type Json } from '../client.ts'
+import { findId } from '../names.ts'
 import { fields, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
 
-const at = (secret: string) => `/secrets/${encodeURIComponent(secret)}`
+const at = async (client: Client, secret: string) =>
+  `/secrets/${encodeURIComponent(await findId(client, 'secret', secret))}`
 
 /** `atlas secrets`. */
 export function addVault(program: Command, shell: Shell): void {
@@ -42,11 +44,16 @@ export function addVault(program: Command, shell: Shell): void {
         .send('POST', '/secrets', { name, value: await askSecret('Value', options.fromFile) })
       print(shell.output(), answer, () => `${name} is stored as ${answer['id']}, version ${answer['version']}`)
     })
+  addOne(secrets, shell)
+}
+
+function addOne(secrets: Command, shell: Shell): void {
   secrets
     .command('show <secret>')
     .summary('versions of one secret')
     .action(async (secret: string) => {
-      const answer = await shell.client().get(at(secret))
+      const client = shell.client()
+      const answer = await client.get(await at(client, secret))
       print(shell.output(), answer, () => fields(answer))
     })
   secrets
@@ -54,16 +61,19 @@ export function addVault(program: Command, shell: Shell): void {
     .summary('store a new version')
     .option('--from-file <path>', 'read the value from a file, - for standard input')
     .action(async (secret: string, options: { fromFile?: string }) => {
-      const answer = await shell
-        .client()
-        .send('POST', `${at(secret)}/versions`, { value: await askSecret('Value', options.fromFile) })
+      const client = shell.client()
+      const path = await at(client, secret)
+      const answer = await client.send('POST', `${path}/versions`, {
+        value: await askSecret('Value', options.fromFile),
+      })
       print(shell.output(), answer, () => `Version ${answer['version']} is stored`)
     })
   secrets
     .command('reveal <secret>')
     .summary('print the value (needs a policy that permits reveal; no role has it by default)')
     .action(async (secret: string) => {
-      const answer = await shell.client().send('POST', `${at(secret)}/reveal`, {})
+      const client = shell.client()
+      const answer = await client.send('POST', `${await at(client, secret)}/reveal`, {})
       print(shell.output(), answer, () => String(answer['value']))
     })
   secrets
@@ -72,7 +82,8 @@ export function addVault(program: Command, shell: Shell): void {
     .option('--yes', 'do not ask')
     .action(async (secret: string, options: { yes?: boolean }) => {
       if (!options.yes) throw new CliError('This cannot be undone. Add --yes to do it.', 2)
-      const answer = await shell.client().send('DELETE', at(secret))
+      const client = shell.client()
+      const answer = await client.send('DELETE', await at(client, secret))
       print(shell.output(), answer, () => `${secret} is destroyed`)
     })
 }

@@ -272,7 +272,7 @@ testOnEach(
     for await (const page of inventory.thingViews()) things.push(...page)
     assert.deepEqual(
       things.map(({ name, facts, machine }) => ({ name, facts, machine })),
-      [{ name: 'before update', facts, machine: await idOf('vc:web01') }],
+      [{ name: 'before update', facts, machine: { id: await idOf('vc:web01'), name: 'web01' } }],
     )
   },
 )

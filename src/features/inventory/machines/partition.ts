@@ -82,8 +82,12 @@ export function partition({ candidates, decided, ignored, verdicts }: Question):
 }
 
 /** Two numbers as one text, whatever their order. */
-export function pairOf(a: number, b: number): string {
+function pairOf(a: number, b: number): string {
   return a < b ? `${a}/${b}` : `${b}/${a}`
+}
+
+function verbOf(said: ReadonlyMap<string, Verdict>, a: number, b: number): Verdict['verb'] | undefined {
+  return said.size === 0 ? undefined : said.get(pairOf(a, b))?.verb
 }
 
 function findClones(candidates: readonly Candidate[]): Clone[] {
@@ -130,7 +134,7 @@ function compare(
     const [one, other] = [bySeq.get(a), bySeq.get(b)]
     if (!one || !other) continue
     const evidence = evidenceOf(one.marks, other.marks, isEvidence)
-    const verb = said.get(pairOf(a, b))?.verb
+    const verb = verbOf(said, a, b)
     const areLive = one.live && other.live
     const link = { a, b, evidence }
     const contradiction = contradictionOf(one.marks, other.marks, evidence)
@@ -153,6 +157,9 @@ function hasParts(evidence: readonly Evidence[]): boolean {
   return evidence.some(({ kind }) => kind === 'mac' || kind === 'serial')
 }
 
+/** Pairs of one connection that are compared: one that gives all its assets something in common must not cost gigabytes. */
+const mostOwnPairs = 20_000
+
 const byPerson: Evidence = { kind: 'person', value: 'joined by a person', strength: 'strong' }
 
 function pairsToCompare(
@@ -160,12 +167,29 @@ function pairsToCompare(
   isMeant: (key: string) => boolean,
   said: ReadonlyMap<string, Verdict>,
 ): Iterable<readonly [number, number]> {
-  const pairs = new Map<string, readonly [number, number]>()
+  // By the lower number: texts of both would cost more than all the rest.
+  const others = new Map(chosen.map(({ seq }) => [seq, new Set<number>()]))
+  const ofSource = new Map<number, number>()
+  const isOneTooMany = (a: Candidate, b: Candidate): boolean => {
+    if (a.source !== b.source) return false
+    const count = (ofSource.get(a.source) ?? 0) + 1
+    ofSource.set(a.source, count)
+    return count > mostOwnPairs
+  }
+  // `chosen` is in the order of the numbers, so whoever comes later in a list has the higher one.
   for (const holders of holdersOf(chosen, isMeant).values())
-    for (const [at, { seq: a }] of holders.entries())
-      for (const { seq: b } of holders.slice(at + 1)) pairs.set(pairOf(a, b), [a, b])
-  for (const { a, b } of said.values()) pairs.set(pairOf(a, b), a < b ? [a, b] : [b, a])
-  return pairs.values()
+    for (const [at, a] of holders.entries()) {
+      const own = others.get(a.seq)
+      for (let next = at + 1; next < holders.length; next++) {
+        const b = holders[next]
+        if (b && !isOneTooMany(a, b)) own?.add(b.seq)
+      }
+    }
+  for (const { a, b } of said.values()) {
+    const [low, high] = a < b ? [a, b] : [b, a]
+    others.set(low, (others.get(low) ?? new Set()).add(high))
+  }
+  return [...others].flatMap(([a, own]) => [...own].map((b) => [a, b] as const))
 }
 
 type Growing = { members: Candidate[]; links: Link[] }
@@ -231,7 +255,7 @@ function blockOf(
   let found: Refusal['because'] | undefined
   for (const a of one.members)
     for (const b of other.members) {
-      const verb = said.get(pairOf(a.seq, b.seq))?.verb
+      const verb = verbOf(said, a.seq, b.seq)
       if (verb === 'split') return 'split'
       if (verb === 'join' || has('person')) continue
       const isTaken = a.source === b.source && a.kind === b.kind
@@ -252,7 +276,7 @@ function attachStale(
   if (stale.length === 0) return [...clusters]
   const liveHome = new Map(clusters.flatMap((cluster) => cluster.members.map(({ seq }) => [seq, cluster] as const)))
   const isSplit = (seq: number, cluster: Growing) =>
-    cluster.members.some((member) => said.get(pairOf(seq, member.seq))?.verb === 'split')
+    cluster.members.some((member) => verbOf(said, seq, member.seq) === 'split')
   const all = [...clusters]
   for (const candidate of stale) {
     const { seq, machine } = candidate
