@@ -273,6 +273,17 @@ testOnEach(
   },
 )
 
+testOnEach('changes at the same moment each see what the one before left', toyMigrations, async (database, t) => {
+  const { id } = await open(t, database)
+  const store = makeConnectionStore(database)
+  const names = ['a', 'b', 'c', 'd']
+  const change = (name: string) =>
+    store.changeTls(id, 1, (tls) => ({ ...tls, told: { ...tls.told, [name]: '2026-01-01T00:00:00.000Z' } }))
+  await Promise.all(names.map(change))
+  const { tls } = (await store.find(id))!
+  assert.deepEqual(Object.keys(JSON.parse(tls).told).sort(), names)
+})
+
 testOnEach('a pin is 64 hex digits in any spelling, and stored in one', toyMigrations, async (database, t) => {
   const { connections } = await open(t, database)
   const actions = connectionActions({ connections })

@@ -171,6 +171,13 @@ test('a burst that crosses the full minute is one', () => {
   assert.deepEqual(half(morning + 60 * second), ['burst'])
 })
 
+test('a quiet credential has no burst below twenty calls a minute', () => {
+  const credential = makeCredential()
+  for (let at = start; at < start + 10 * day; at += hour) credential.use(at, { calls: 1 })
+  const found = [19, 20].map((calls) => credential.use(morning + calls * hour, { calls }).map(({ kind }) => kind))
+  assert.deepEqual(found, [[], ['burst']])
+})
+
 test('what is new departs until it becomes usual, on the third day that it is used', () => {
   const credential = makeCredential()
   workdays(credential, 10)
