@@ -54,10 +54,10 @@ export async function matchChanges({ database, subjectsOf }: Parts, tx: Db, matc
   if (changes.length === 0 && touched.length === 0) return
   await lockMachines(database, tx)
   await touchMachines(database, tx, at, touched)
-  const lostKeys = await writeMarks(database, tx, changes)
   const changed = changes.flatMap(({ after, before: _, ...rest }): Loaded[] =>
     after ? [{ ...rest, source, connector, marks: after, keys: keysOf(after) }] : [],
   )
+  const lostKeys = await writeMarks(database, tx, changes, new Map(changed.map(({ seq, keys }) => [seq, keys])))
   const lost = changes.filter(({ after, before }) => !after && before)
   await removeMembers(
     database,
@@ -100,13 +100,18 @@ export async function forgetAssets(parts: Parts, tx: Db, at: string, seqs: reado
 }
 
 /** Answers the keys that somebody lost. */
-async function writeMarks(database: Database, tx: Db, changes: readonly Change[]): Promise<string[]> {
+async function writeMarks(
+  database: Database,
+  tx: Db,
+  changes: readonly Change[],
+  keysNow: ReadonlyMap<number, readonly string[]>,
+): Promise<string[]> {
   const added: [number, number][] = []
   const removed: [number, number][] = []
   const lostKeys = new Set<string>()
-  for (const { seq, before, after } of changes) {
+  for (const { seq, before } of changes) {
     const had = new Set(before ? keysOf(before) : [])
-    const has = new Set(after ? keysOf(after) : [])
+    const has = new Set(keysNow.get(seq))
     for (const key of has.difference(had)) added.push([hashOf(key), seq])
     for (const key of had.difference(has)) {
       removed.push([hashOf(key), seq])
