@@ -5,6 +5,7 @@ import { addConnections } from './commands/connections.ts'
 import { addFindings } from './commands/findings.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInventory } from './commands/inventory.ts'
+import { addKeys } from './commands/keys.ts'
 import { addPolicy } from './commands/policy.ts'
 import { addSystem } from './commands/system.ts'
 import { addVault } from './commands/vault.ts'
@@ -16,6 +17,8 @@ export type Local = {
   readonly serve: () => Promise<void>
   readonly init: () => Promise<Json>
   readonly verifyExport: (directory: string, vkeyFile?: string) => Promise<Json>
+  /** Changes the root key of the data that is configured here. */
+  readonly rekey: (files: { oldKeyFile?: string; newKeyFile?: string }) => Promise<Json>
   readonly checkConfig: () => readonly string[]
   readonly serveStdio: (options: { url: string; token: string }) => Promise<void>
 }
@@ -53,6 +56,7 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
   addFindings(program, shell)
   addConnections(program, shell)
   addVault(program, shell)
+  addKeys(program, shell)
   addIdentity(program, shell)
   addPolicy(program, shell)
   addAudit(program, shell)

@@ -2,10 +2,14 @@ import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
 import { SecretValue } from '../../core/secret.ts'
+import { keyActions } from './key-actions.ts'
 import type { Vault } from './vault.ts'
 
 type Parts = {
-  readonly vault: Pick<Vault, 'list' | 'put' | 'get' | 'addVersion' | 'destroy' | 'reveal'>
+  readonly vault: Pick<
+    Vault,
+    'list' | 'put' | 'get' | 'addVersion' | 'destroy' | 'reveal' | 'keys' | 'rotate' | 'rewrap' | 'rootKeyFingerprint'
+  >
 }
 
 /** The actions on secrets. Values go in; `vault.secrets.reveal` is the only one that lets a value out. */
@@ -17,6 +21,7 @@ export function vaultActions({ vault }: Parts): readonly Action[] {
     destroySecret(vault),
     addVersion(vault),
     reveal(vault),
+    ...keyActions(vault),
   ]
 }
 

@@ -1,16 +1,8 @@
 import { type Kysely, sql } from 'kysely'
 import type { Database, Db } from '../../lib/db/database.ts'
+import { keyRows, type VaultKeyRow } from './store-keys.ts'
 
-export type VaultKeyRow = {
-  id: string
-  scope: string
-  version: number
-  state: 'active' | 'retired'
-  wrapped: Buffer
-  /** How many data keys it has wrapped: the bound on AES-GCM with random nonces (NIST SP 800-38D §8.3). */
-  wraps: number
-  created_at: string
-}
+export type { VaultKeyRow } from './store-keys.ts'
 
 export type SecretRow = {
   id: string
@@ -37,8 +29,8 @@ export type SecretWithVersion = SecretRow & {
   readonly [F in 'version' | 'key_id' | 'wrapped' | 'box']: VersionRow[F] | null
 }
 
-type Tables = { vault_key: VaultKeyRow; secret: SecretRow; secret_version: VersionRow }
-type VaultDb = Kysely<Tables>
+export type Tables = { vault_key: VaultKeyRow; secret: SecretRow; secret_version: VersionRow }
+export type VaultDb = Kysely<Tables>
 
 export type VaultStore = ReturnType<typeof makeVaultStore>
 
@@ -68,31 +60,6 @@ export type VaultRows = ReturnType<typeof rows>
 
 function rows(db: VaultDb) {
   return { ...keyRows(db), ...secretRows(db), ...versionRows(db) }
-}
-
-function keyRows(db: VaultDb) {
-  return {
-    keys: (): Promise<VaultKeyRow[]> => db.selectFrom('vault_key').selectAll().orderBy('version').execute(),
-    key: (id: string): Promise<VaultKeyRow | undefined> =>
-      db.selectFrom('vault_key').selectAll().where('id', '=', id).executeTakeFirst(),
-    addKey: async (row: VaultKeyRow): Promise<void> => {
-      await db.insertInto('vault_key').values(row).execute()
-    },
-    /** Counts one more wrap on the active key of `scope`; nothing when another process retired it in this moment. */
-    countWrap: (scope: string): Promise<VaultKeyRow | undefined> =>
-      db
-        .updateTable('vault_key')
-        .set({ wraps: sql<number>`wraps + 1` })
-        .where('scope', '=', scope)
-        .where('state', '=', 'active')
-        .returningAll()
-        .executeTakeFirst(),
-    retireKey: async (id: string): Promise<void> => {
-      await db.updateTable('vault_key').set({ state: 'retired' }).where('id', '=', id).execute()
-    },
-    hasVersions: async (): Promise<boolean> =>
-      (await db.selectFrom('secret_version').select('version').limit(1).execute()).length > 0,
-  }
 }
 
 function secretRows(db: VaultDb) {

@@ -2,7 +2,9 @@ import { createHmac, type KeyObject } from 'node:crypto'
 import type { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
 import { deriveKey } from '../../lib/envelope.ts'
+import { rootKeyFingerprint } from '../../lib/root-key.ts'
 import { makeKeyring } from './keyring.ts'
+import { makeKeys } from './keys.ts'
 import { makeKnown } from './known.ts'
 import { makeProof } from './proof.ts'
 import { makeReading } from './reading.ts'
@@ -38,11 +40,14 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     /** Opens the key hierarchy or makes it. Throws `UnknownKey` for another root key, with nothing written. */
     init: keyring.init,
     ...makeWriting({ store, keyring, sealing, known, now }),
+    ...makeKeys({ store, keyring, sealing }),
     ...makeReading({ store, sealing, known }),
     /** Replaces values that this process has stored or opened by `[secret]`, in all forms of lib/redact-forms.ts. */
     redact: known.redact,
     hide: known.hide,
     proves: makeProof({ store, sealing, known }),
+    /** Names the root key in use, to compare it with a note of it. */
+    rootKeyFingerprint: () => rootKeyFingerprint(rootKey),
     /** Tells equal values from different ones without telling the value: HMAC-SHA-256, hexadecimal. */
     fingerprint: (value: Secret): string => createHmac('sha256', fingerprintKey).update(value.reveal()).digest('hex'),
   }

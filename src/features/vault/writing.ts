@@ -75,7 +75,7 @@ export function makeWriting(parts: Parts) {
   }
 
   async function addSealed(tx: VaultRows, secret: SecretRow, value: Secret): Promise<void> {
-    const sealed = sealing.seal(await keyring.claim(tx), secret, value)
+    const sealed = sealing.seal(await keyring.claim(tx), secret, secret.current_version, value)
     await tx.addVersion({
       secret_id: secret.id,
       version: secret.current_version,
