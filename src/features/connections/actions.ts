@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
 import { connectionStates } from './connection.ts'
 import type { Connections } from './connections.ts'
+import { credentialActions } from './credential-actions.ts'
 import { Connection, ShownProblem } from './fields.ts'
 import { syncActions } from './sync-actions.ts'
 import { webhookActions } from './webhook-actions.ts'
@@ -18,6 +19,7 @@ export function connectionActions({ connections }: Parts): readonly Action[] {
     editConnection(connections),
     removeConnection(connections),
     checkConnection(connections),
+    ...credentialActions(connections),
     ...syncActions(connections),
     ...webhookActions(connections),
   ]

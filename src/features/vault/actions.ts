@@ -8,7 +8,17 @@ import type { Vault } from './vault.ts'
 type Parts = {
   readonly vault: Pick<
     Vault,
-    'list' | 'put' | 'get' | 'addVersion' | 'destroy' | 'reveal' | 'keys' | 'rotate' | 'rewrap' | 'rootKeyFingerprint'
+    | 'list'
+    | 'put'
+    | 'get'
+    | 'addVersion'
+    | 'destroy'
+    | 'reveal'
+    | 'setRotation'
+    | 'keys'
+    | 'rotate'
+    | 'rewrap'
+    | 'rootKeyFingerprint'
   >
 }
 
@@ -21,6 +31,7 @@ export function vaultActions({ vault }: Parts): readonly Action[] {
     destroySecret(vault),
     addVersion(vault),
     reveal(vault),
+    setRotation(vault),
     ...keyActions(vault),
   ]
 }
@@ -48,6 +59,9 @@ const Summary = z.object({
   createdAt: z.iso.datetime(),
   changedAt: z.iso.datetime().describe('When the current version was stored'),
   destroyedAt: z.iso.datetime().nullable(),
+  stagedVersion: z.int().nullable().describe('A version that waits to become the current one.'),
+  dueAt: z.iso.datetime().nullable().describe('When the value is to be changed; null when never.'),
+  rotation: z.enum(['never', 'ok', 'soon', 'overdue']).describe('How far that is: `soon` from the reminder on.'),
 })
 const Version = z.object({ id: z.string(), version: z.int() })
 
@@ -61,6 +75,10 @@ const listSecrets = (vault: Parts['vault']) =>
     input: z.strictObject({
       name: name.optional().describe('Only secrets with exactly this name.'),
       owner: z.string().min(1).max(64).optional().describe('Only secrets of the connection with this id.'),
+      rotation: z
+        .enum(['soon', 'overdue'])
+        .optional()
+        .describe('Only secrets that are to be changed soon, or long since.'),
       limit: z.int().min(1).max(200).default(50).describe('At most so many in one answer.'),
       cursor: secret.optional().describe('The `next` of the answer before.'),
     }),
@@ -97,6 +115,8 @@ const getSecret = (vault: Parts['vault']) =>
     http: { method: 'GET', path: '/secrets/{secret}' },
     input: z.strictObject({ secret }),
     output: Summary.extend({
+      rotateAfterDays: z.int().nullable(),
+      remindAfterDays: z.int().nullable(),
       versions: z.array(
         z.object({ version: z.int(), createdAt: z.iso.datetime(), destroyedAt: z.iso.datetime().nullable() }),
       ),
@@ -136,6 +156,33 @@ const addVersion = (vault: Parts['vault']) =>
     run: async (input) => {
       await refuseOwned(vault, input.secret)
       return vault.addVersion(input.secret, input.value)
+    },
+  })
+
+const setRotation = (vault: Parts['vault']) =>
+  defineAction({
+    name: 'vault.rotation.set',
+    title: 'Set when a secret is to be changed',
+    description:
+      'Days after which a value counts as overdue, from when it was stored, and after which lists begin to remind of it. Without `days` the usual 90 and 75 hold again.',
+    access: 'write',
+    http: { method: 'PATCH', path: '/secrets/{secret}' },
+    input: z
+      .strictObject({
+        secret,
+        days: z.int().min(0).max(3650).optional().describe('Days; 0 for a value that is never to be changed.'),
+        remindAfterDays: z.int().min(0).max(3650).optional().describe('Default: five sixths of `days`.'),
+      })
+      .refine(({ days, remindAfterDays }) => remindAfterDays === undefined || remindAfterDays <= (days ?? 90), {
+        path: ['remindAfterDays'],
+        message: 'must not be more than the days',
+      }),
+    output: z.object({ dueAt: z.iso.datetime().nullable(), rotation: z.enum(['never', 'ok', 'soon', 'overdue']) }),
+    resource: (input) => ({ type: 'secret', id: input.secret }),
+    async run({ secret: id, ...wish }) {
+      await vault.setRotation(id, wish)
+      const { dueAt, rotation } = await vault.get(id)
+      return { dueAt, rotation }
     },
   })
 

@@ -8,7 +8,9 @@ import { makeKeys } from './keys.ts'
 import { makeKnown } from './known.ts'
 import { makeProof } from './proof.ts'
 import { makeReading } from './reading.ts'
+import { makeRotation } from './rotation.ts'
 import { makeSealing } from './sealing.ts'
+import { makeStaging } from './staging.ts'
 import { makeVaultStore } from './store.ts'
 import { makeWriting } from './writing.ts'
 
@@ -40,12 +42,14 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     /** Opens the key hierarchy or makes it. Throws `UnknownKey` for another root key, with nothing written. */
     init: keyring.init,
     ...makeWriting({ store, keyring, sealing, known, now }),
+    ...makeStaging({ store, keyring, sealing, known, now }),
+    ...makeRotation({ store }),
     ...makeKeys({ store, keyring, sealing }),
-    ...makeReading({ store, sealing, known }),
+    ...makeReading({ store, sealing, known, now }),
     /** Replaces values that this process has stored or opened by `[secret]`, in all forms of lib/redact-forms.ts. */
     redact: known.redact,
     hide: known.hide,
-    proves: makeProof({ store, sealing, known }),
+    proves: makeProof({ store, sealing, known, now }),
     /** Names the root key in use, to compare it with a note of it. */
     rootKeyFingerprint: () => rootKeyFingerprint(rootKey),
     /** Tells equal values from different ones without telling the value: HMAC-SHA-256, hexadecimal. */

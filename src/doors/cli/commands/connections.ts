@@ -5,6 +5,7 @@ import { askSecret } from '../ask.ts'
 import { CliError, type Json } from '../client.ts'
 import { bar, fields, makeProgress, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
+import { addCredential } from './credential.ts'
 
 const at = (connection: string) => `/connections/${encodeURIComponent(connection)}`
 const collect = (value: string, all: string[] = []) => [...all, value]
@@ -15,6 +16,7 @@ export function addConnections(program: Command, shell: Shell): void {
   addReading(connections, shell)
   addEditing(connections, shell)
   addTesting(connections, shell)
+  addCredential(connections, shell)
   addWebhook(connections, shell)
   addSync(program, shell)
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { CliError, type Json } from '../client.ts'
+import { CliError, type Client, type Json } from '../client.ts'
 import { completion } from '../completion.ts'
 import { fields, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
@@ -85,5 +85,23 @@ async function diagnose(shell: Shell): Promise<{ ok: boolean; checks: Check[] }>
     if (bad.length > 0) throw new CliError(bad.map(({ name, state }) => `${name}: ${state}`).join(', '))
     return `${items.length} connected`
   })
+  await attempt('secrets', () => rotationOf(client()))
   return { ok: checks.every(({ ok }) => ok), checks }
+}
+
+/** Which secrets are overdue. A token that may not see secrets is told so; that is no fault. */
+async function rotationOf(client: Client): Promise<string> {
+  try {
+    const named = async (rotation: string) => {
+      const items = (await client.get('/secrets', { rotation, limit: 200 }))['items'] as Json[]
+      return items.map(({ name, owner }) => (owner === null ? String(name) : `${name} of ${owner}`))
+    }
+    const [overdue, soon] = [await named('overdue'), await named('soon')]
+    if (overdue.length > 0) throw new CliError(`overdue for a change: ${overdue.join(', ')}`)
+    return soon.length > 0 ? `to be changed soon: ${soon.join(', ')}` : 'none is to be changed soon'
+  } catch (error) {
+    if (error instanceof CliError && (error.problem as Json | undefined)?.['status'] === 403)
+      return 'not looked at: this token may not see secrets'
+    throw error
+  }
 }
