@@ -81,6 +81,7 @@ async function openApp(config: Config, version: string): Promise<Opened> {
     await app?.mcp.close()
     await app?.connections.close()
     await app?.identity.close()
+    await app?.vault.close()
     await app?.audit.close()
     await database.close()
     await release()

@@ -40,6 +40,7 @@ export const routes: readonly (readonly [name: string, access: Access])[] = [
   ['vault.secrets.get', 'read'],
   ['vault.secrets.destroy', 'destroy'],
   ['vault.versions.add', 'write'],
+  ['vault.secrets.usage', 'read'],
   ['vault.rotation.set', 'write'],
   ['vault.keys.list', 'read'],
   ['vault.keys.rotate', 'write'],

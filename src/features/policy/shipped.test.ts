@@ -48,6 +48,7 @@ const oracle: Readonly<Record<string, string>> = {
   'vault.secrets.get': '---p-p ---p-p -',
   'vault.secrets.destroy': '-----p -----a -',
   'vault.versions.add': '-----p -----a -',
+  'vault.secrets.usage': '---p-p ---p-p -',
   'vault.rotation.set': '-----p -----a -',
   'vault.keys.list': '---p-p ---p-p -',
   'vault.keys.rotate': '-----p -----a -',

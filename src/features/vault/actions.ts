@@ -15,6 +15,7 @@ type Parts = {
     | 'destroy'
     | 'reveal'
     | 'setRotation'
+    | 'usage'
     | 'keys'
     | 'rotate'
     | 'rewrap'
@@ -32,6 +33,7 @@ export function vaultActions({ vault }: Parts): readonly Action[] {
     addVersion(vault),
     reveal(vault),
     setRotation(vault),
+    showUsage(vault),
     ...keyActions(vault),
   ]
 }
@@ -186,6 +188,36 @@ const setRotation = (vault: Parts['vault']) =>
     },
   })
 
+const showUsage = (vault: Parts['vault']) =>
+  defineAction({
+    name: 'vault.secrets.usage',
+    title: 'Show who used a secret',
+    description:
+      'How often which version was taken in which hour of the last 90 days, by which connection or person: newest hours first, and each version in sum. Shows whether an old version is still in use.',
+    access: 'read',
+    http: { method: 'GET', path: '/secrets/{secret}/usage' },
+    input: z.strictObject({
+      secret,
+      limit: z.int().min(1).max(720).default(168).describe('At most so many hours.'),
+      before: z.iso.datetime().optional().describe('The `next` of the answer before.'),
+    }),
+    output: z.object({
+      versions: z.array(z.object({ version: z.int(), uses: z.int(), lastUsedAt: z.iso.datetime() })),
+      items: z.array(
+        z.object({
+          hour: z.iso.datetime().describe('When the hour began.'),
+          version: z.int(),
+          by: z.string().describe('A connection, a person, or `atlas` itself.'),
+          uses: z.int(),
+          lastUsedAt: z.iso.datetime(),
+        }),
+      ),
+      next: z.iso.datetime().nullable(),
+    }),
+    resource: (input) => ({ type: 'secret', id: input.secret }),
+    run: ({ secret: id, ...page }) => vault.usage(id, page),
+  })
+
 const reveal = (vault: Parts['vault']) =>
   defineAction({
     name: 'vault.secrets.reveal',
@@ -199,8 +231,8 @@ const reveal = (vault: Parts['vault']) =>
     }),
     output: Version.extend({ value: z.string() }),
     resource: (input) => ({ type: 'secret', id: input.secret }),
-    run: async (input) => {
-      const { version, value } = await vault.reveal(input.secret, input.version)
+    run: async (input, { principal }) => {
+      const { version, value } = await vault.reveal(input.secret, input.version, principal.id)
       return { id: input.secret, version, value: value.reveal() }
     },
   })

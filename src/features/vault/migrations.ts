@@ -35,6 +35,16 @@ const tables = (bytes: 'blob' | 'bytea') => [
   )`,
 ]
 
+const use = `create table secret_use (
+  secret_id text not null,
+  version integer not null,
+  used_by text not null,
+  hour text not null,
+  uses integer not null,
+  last_at text not null,
+  primary key (secret_id, version, used_by, hour)
+)`
+
 export const vaultMigrations: readonly Migration[] = [
   { id: 200, name: 'vault', sqlite: tables('blob'), postgres: tables('bytea') },
   {
@@ -46,6 +56,7 @@ export const vaultMigrations: readonly Migration[] = [
         `to_char((v.created_at::timestamptz at time zone 'UTC') + interval '${days} days', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
     ),
   },
+  { id: 220, name: 'secret use', sqlite: [use], postgres: [use] },
 ]
 
 /** `last_version` gives the next number: with a staged version it is not the current one. 90 and 75 days are those of rotation.ts. */

@@ -5,6 +5,7 @@ import { type RotationState, rotationOf, stateAt } from './rotation.ts'
 import type { Sealing } from './sealing.ts'
 import { whyNotLiving } from './state.ts'
 import type { SecretRow, VaultStore } from './store.ts'
+import type { Usage } from './usage.ts'
 
 export type SecretSummary = {
   readonly id: string
@@ -40,10 +41,11 @@ type Parts = {
   readonly sealing: Pick<Sealing, 'open'>
   readonly known: Known
   readonly now: () => Date
+  readonly usage: Pick<Usage, 'count'>
 }
 
 /** What reads the vault. Every read of a value opens its row anew. */
-export function makeReading({ store, sealing, known, now }: Parts) {
+export function makeReading({ store, sealing, known, now, usage }: Parts) {
   return { list, get, use, useStaged, reveal }
 
   /** Living secrets in order of id, metadata only. `next` continues the list. */
@@ -89,29 +91,34 @@ export function makeReading({ store, sealing, known, now }: Parts) {
 
   /** The current value, for code that signs in with it. `owner`, when given, must be the owner that it was stored for. */
   async function use(id: string, owner?: string): Promise<Secret> {
-    return (await read(id, undefined, owner)).value
+    return (await read(id, { owner, by: owner ?? 'atlas' })).value
   }
 
   /** The staged value, or the current one where nothing is staged: to try what comes next. */
   async function useStaged(id: string, owner: string): Promise<Secret> {
     const row = await store.secret(id)
-    return (await read(id, row?.staged_version ?? undefined, owner)).value
+    return (await read(id, { version: row?.staged_version ?? undefined, owner, by: owner })).value
   }
 
-  /** The value of one version, the current one unless another is named, for a person. */
-  async function reveal(id: string, version?: number): Promise<{ version: number; value: Secret }> {
-    return read(id, version)
+  /** The value of one version, the current one unless another is named, for a person: `by`. */
+  async function reveal(id: string, version?: number, by = 'atlas'): Promise<{ version: number; value: Secret }> {
+    return read(id, { version, by })
   }
 
-  async function read(id: string, version?: number, owner?: string): Promise<{ version: number; value: Secret }> {
+  async function read(
+    id: string,
+    { version, owner, by }: { version?: number | undefined; owner?: string | undefined; by: string },
+  ): Promise<{ version: number; value: Secret }> {
     const row = await store.secretWithVersion(id, version)
     if (!row || row.destroyed_at !== null) throw await whyNotLiving(store, id)
     if (owner !== undefined && row.owner !== owner) throw new Problem('not-found', 'There is no such secret')
     if (version !== undefined && row.version === null)
       throw new Problem('not-found', 'The secret has no version with this number')
-    const value = await sealing.open(row, version ?? row.current_version)
-    known.learn(row, version ?? row.current_version, value)
-    return { version: version ?? row.current_version, value }
+    const taken = version ?? row.current_version
+    const value = await sealing.open(row, taken)
+    known.learn(row, taken, value)
+    usage.count(id, taken, by)
+    return { version: taken, value }
   }
 }
 

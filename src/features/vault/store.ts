@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Database, Db } from '../../lib/db/database.ts'
 import { keyRows, type VaultKeyRow } from './store-keys.ts'
 import { rotationRows } from './store-rotation.ts'
+import { type UseRow, usageRows } from './store-usage.ts'
 
 export type { VaultKeyRow } from './store-keys.ts'
 
@@ -39,7 +40,7 @@ export type SecretWithVersion = SecretRow & {
   readonly [F in 'version' | 'key_id' | 'wrapped' | 'box']: VersionRow[F] | null
 }
 
-export type Tables = { vault_key: VaultKeyRow; secret: SecretRow; secret_version: VersionRow }
+export type Tables = { vault_key: VaultKeyRow; secret: SecretRow; secret_version: VersionRow; secret_use: UseRow }
 export type VaultDb = Kysely<Tables>
 
 export type VaultStore = ReturnType<typeof makeVaultStore>
@@ -69,7 +70,7 @@ export function makeVaultStore({ db, dialect, exclusive }: Omit<Database, 'close
 export type VaultRows = ReturnType<typeof rows>
 
 function rows(db: VaultDb) {
-  return { ...keyRows(db), ...secretRows(db), ...rotationRows(db), ...versionRows(db) }
+  return { ...keyRows(db), ...secretRows(db), ...rotationRows(db), ...versionRows(db), ...usageRows(db) }
 }
 
 function secretRows(db: VaultDb) {

@@ -12,6 +12,7 @@ import { makeRotation } from './rotation.ts'
 import { makeSealing } from './sealing.ts'
 import { makeStaging } from './staging.ts'
 import { makeVaultStore } from './store.ts'
+import { makeUsage } from './usage.ts'
 import { makeWriting } from './writing.ts'
 
 type Parts = {
@@ -36,6 +37,7 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
   const keyring = makeKeyring({ store, rootKey, now, ...(maxWraps !== undefined && { maxWraps }) })
   const sealing = makeSealing({ keyring, onIntegrityFailure })
   const known = makeKnown()
+  const usage = makeUsage({ store, now })
   const fingerprintKey = deriveKey(rootKey, 'atlas/vault/fingerprint')
 
   return {
@@ -45,11 +47,14 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     ...makeStaging({ store, keyring, sealing, known, now }),
     ...makeRotation({ store }),
     ...makeKeys({ store, keyring, sealing }),
-    ...makeReading({ store, sealing, known, now }),
+    ...makeReading({ store, sealing, known, now, usage }),
+    usage: usage.usage,
+    /** Writes what is still counted. Before the database is closed. */
+    close: usage.close,
     /** Replaces values that this process has stored or opened by `[secret]`, in all forms of lib/redact-forms.ts. */
     redact: known.redact,
     hide: known.hide,
-    proves: makeProof({ store, sealing, known, now }),
+    proves: makeProof({ store, sealing, known, now, usage }),
     /** Names the root key in use, to compare it with a note of it. */
     rootKeyFingerprint: () => rootKeyFingerprint(rootKey),
     /** Tells equal values from different ones without telling the value: HMAC-SHA-256, hexadecimal. */

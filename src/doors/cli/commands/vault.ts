@@ -82,6 +82,19 @@ function addRotation(secrets: Command, shell: Shell): void {
 
 function addEnding(secrets: Command, shell: Shell): void {
   secrets
+    .command('usage <secret>')
+    .summary('who used which version, hour by hour')
+    .action(async (secret: string) => {
+      const answer = await shell.client().get(`${at(secret)}/usage`)
+      print(shell.output(), answer, () =>
+        table(
+          answer['items'] as Json[],
+          { hour: (r) => r['hour'], version: (r) => r['version'], by: (r) => r['by'], uses: (r) => r['uses'] },
+          'It was not used in the last 90 days.',
+        ),
+      )
+    })
+  secrets
     .command('reveal <secret>')
     .summary('print the value (needs a policy that permits reveal; no role has it by default)')
     .action(async (secret: string) => {
