@@ -28,6 +28,9 @@ const local: Local = {
     const read = config()
     return (await rooms()).init(read, version)
   },
+  async rekey(files) {
+    return (await import('./rekey.ts')).rekey(config(), files)
+  },
   async verifyExport(directory, vkeyFile) {
     if (!existsSync(directory)) throw new CliError(`${directory} does not exist`, 2)
     if (vkeyFile !== undefined && !existsSync(vkeyFile)) throw new CliError(`${vkeyFile} (--vkey) does not exist`, 2)

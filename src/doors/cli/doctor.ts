@@ -28,6 +28,7 @@ export async function diagnose(shell: Shell, now: () => number): Promise<{ ok: b
   const who = await attempt(() => checkToken(client, now()))
   if (!add('token', who)) return end()
   add('audit log', await attempt(() => verifyLog(client)))
+  add('secrets', await attempt(() => checkRotation(client)))
   for (const { name, ...result } of await checkConnections(client)) add(name, result)
   return end()
 }
@@ -126,4 +127,15 @@ const signs = { ok: '✔', warn: '!', fail: '✖' } as const
 export function showChecks(checks: readonly Check[]): string {
   const width = Math.max(0, ...checks.map(({ check }) => check.length))
   return checks.map(({ check, state, detail }) => `${signs[state]} ${check.padEnd(width)}  ${detail}`).join('\n')
+}
+
+/** Which secrets should have been changed by now. A token that may not see secrets is told so; that is no fault. */
+async function checkRotation(client: Client): Promise<Result> {
+  const named = async (rotation: string) => {
+    const items = (await client.get('/secrets', { rotation, limit: 200 }))['items'] as Json[]
+    return items.map(({ name, owner }) => (owner === null ? String(name) : `${name} of ${owner}`))
+  }
+  const [overdue, soon] = [await named('overdue'), await named('soon')]
+  if (overdue.length > 0) return warn(`overdue for a change: ${overdue.join(', ')}`)
+  return ok(soon.length > 0 ? `to be changed soon: ${soon.join(', ')}` : 'none is to be changed soon')
 }

@@ -6,6 +6,7 @@ import { addExports } from './commands/exports.ts'
 import { addFindings } from './commands/findings.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInventory } from './commands/inventory.ts'
+import { addKeys } from './commands/keys.ts'
 import { addMachines } from './commands/machines.ts'
 import { addPolicy } from './commands/policy.ts'
 import { addSignIn } from './commands/sign-in.ts'
@@ -24,6 +25,8 @@ export type Local = {
   readonly verifyExport: (directory: string, vkeyFile?: string) => Promise<Json>
   /** What can be seen of configuration, data and key on this machine. */
   readonly inspect: () => readonly Check[]
+  /** Changes the root key of the data that is configured here. */
+  readonly rekey: (files: { oldKeyFile?: string; newKeyFile?: string }) => Promise<Json>
   readonly serveStdio: (options: { url: string; token: string }) => Promise<void>
 }
 
@@ -68,6 +71,7 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
   addSyncs(program, shell)
   addVault(program, shell)
   addSignIn(program, shell)
+  addKeys(program, shell)
   addIdentity(program, shell)
   addTokens(program, shell)
   addPolicy(program, shell)

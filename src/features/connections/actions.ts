@@ -3,6 +3,7 @@ import { type Action, defineAction } from '../../core/action.ts'
 import { distrustReasons } from '../../lib/http-outcome.ts'
 import { connectionStates } from './connection.ts'
 import type { Connections } from './connections.ts'
+import { credentialActions } from './credential-actions.ts'
 import { Connection, ShownProblem } from './fields.ts'
 import { syncActions } from './sync-actions.ts'
 import { webhookActions } from './webhook-actions.ts'
@@ -19,6 +20,7 @@ export function connectionActions({ connections }: Parts): readonly Action[] {
     editConnection(connections),
     removeConnection(connections),
     checkConnection(connections),
+    ...credentialActions(connections),
     ...syncActions(connections),
     ...webhookActions(connections),
   ]

@@ -4,7 +4,7 @@ import type { HttpCall, HttpClient } from '../../lib/http-client.ts'
 import type { CheckOutcome } from './connection.ts'
 import type { ConnectionsParts } from './parts.ts'
 import { makeSessions } from './sessions.ts'
-import { makeClient, readConfig, signOut } from './signing.ts'
+import { makeClient, readConfig, signOut, stagedId } from './signing.ts'
 import type { ConnectionStore, Stored } from './store.ts'
 import { makeTlsWatch } from './tls.ts'
 import { showProblem } from './view.ts'
@@ -64,38 +64,38 @@ export function makeOpener(
   }
 
   /** One cheap signed-in try with fresh sockets and no retries, whatever the circuit breaker says. The outcome is kept. */
-  async function check(idOrName: string, { signal, requestId }: HttpCall = {}): Promise<CheckOutcome> {
+  async function check(idOrName: string, call: HttpCall = {}): Promise<CheckOutcome> {
     const row = await find(idOrName)
     const connector = connectorOf(row)
     const client = makeClient(parts, sessions, row, connector, tls.listeners(row), { tries: 1 })
-    const ends = signal ?? new AbortController().signal
     try {
-      const http = client.forCall({ signal: ends, ...(requestId !== undefined && { requestId }) })
-      const {
-        version,
-        account,
-        warnings = [],
-      } = await connector.check({ config: readConfig(connector, row), http, signal: ends })
-      return await keep(row, { ok: true, version, ...(account !== undefined && { account }), warnings })
-    } catch (error) {
-      const { type, detail } = toProblem(error)
-      if (type === 'internal' || type === 'cancelled') throw error
-      return await keep(row, { ok: false, warnings: [], problem: showProblem({ type, detail }) })
+      const outcome = await tryOut({ row, connector, client, now }, call)
+      await store.setCheck(row.id, JSON.stringify(outcome))
+      return outcome
     } finally {
       await client.close()
       await tls.settle()
     }
   }
 
-  async function keep(row: Stored, outcome: Omit<CheckOutcome, 'at'>): Promise<CheckOutcome> {
-    const complete = { at: now().toISOString(), ...outcome }
-    await store.setCheck(row.id, JSON.stringify(complete))
-    return complete
+  /** The same with the credential that comes next, in a session of its own. Nothing is kept: it says nothing of the connection as it is. */
+  async function checkStaged(row: Stored, call: HttpCall = {}): Promise<CheckOutcome> {
+    const connector = connectorOf(row)
+    const own = makeSessions(parts)
+    const client = makeClient(parts, own, row, connector, tls.listeners(row), { tries: 1, isStaged: true })
+    try {
+      const outcome = await tryOut({ row, connector, client, now }, call)
+      await signOut(own, row, connector, client, stagedId(row))
+      return outcome
+    } finally {
+      await client.close()
+    }
   }
 
   return {
     open,
     check,
+    checkStaged,
     connectorOf,
     async forget(id: string): Promise<void> {
       const known = clients.get(id)
@@ -111,5 +111,27 @@ export function makeOpener(
       await Promise.all(all.map(({ client }) => client.close()))
       await tls.settle()
     },
+  }
+}
+
+type Try = Pick<ConnectionsParts, 'now'> & {
+  readonly row: Stored
+  readonly connector: Connector
+  readonly client: HttpClient
+}
+
+/** One sign-in, and what came of it: also a failure is an outcome. */
+async function tryOut({ row, connector, client, now }: Try, { signal, requestId }: HttpCall): Promise<CheckOutcome> {
+  const ends = signal ?? new AbortController().signal
+  const at = () => now().toISOString()
+  try {
+    const http = client.forCall({ signal: ends, ...(requestId !== undefined && { requestId }) })
+    const config = readConfig(connector, row)
+    const { version, account, warnings = [] } = await connector.check({ config, http, signal: ends })
+    return { at: at(), ok: true, version, ...(account !== undefined && { account }), warnings }
+  } catch (error) {
+    const { type, detail } = toProblem(error)
+    if (type === 'internal' || type === 'cancelled') throw error
+    return { at: at(), ok: false, warnings: [], problem: showProblem({ type, detail }) }
   }
 }

@@ -20,8 +20,17 @@ export type VaultPart = {
     owner: string,
     claim: { readonly scheme: Webhook['signature']['scheme']; readonly proof: string; readonly body: Uint8Array },
   ) => Promise<boolean>
-  /** When the current version of a secret was stored, in ISO form; undefined for one that is gone. */
-  readonly changedAt: (id: string) => Promise<string | undefined>
+  /** Stores the next values beside the current ones, all or none. */
+  readonly stage: (values: readonly { readonly id: string; readonly value: Secret }[]) => Promise<void>
+  /** Makes what is staged current, all or none. */
+  readonly promote: (ids: readonly string[]) => Promise<void>
+  readonly discard: (ids: readonly string[]) => Promise<number>
+  /** Which of these have something staged. */
+  readonly staged: (ids: readonly string[]) => Promise<readonly string[]>
+  /** The staged value, or the current one where nothing is staged. */
+  readonly useStaged: (id: string, owner: string) => Promise<Secret>
+  /** When the first of these secrets is to be changed, in ISO form. */
+  readonly dueAt: (ids: readonly string[]) => Promise<string | null>
   /** Tells equal values from different ones. */
   readonly fingerprint: (value: Secret) => string
   /** Keeps a value that is not stored (a session's token) out of what this process says; the same name replaces it. */

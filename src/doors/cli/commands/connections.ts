@@ -3,6 +3,7 @@ import { askSecret, readFile } from '../ask.ts'
 import { CliError, type Json } from '../client.ts'
 import { fields, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
+import { addCredential } from './credential.ts'
 
 export const at = (connection: string) => `/connections/${encodeURIComponent(connection)}`
 const collect = (value: string, all: string[] = []) => [...all, value]
@@ -13,6 +14,7 @@ export function addConnections(program: Command, shell: Shell): void {
   addReading(connections, shell)
   addEditing(connections, shell)
   addTesting(connections, shell)
+  addCredential(connections, shell)
   addWebhook(connections, shell)
 }
 

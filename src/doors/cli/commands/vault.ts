@@ -14,8 +14,9 @@ export function addVault(program: Command, shell: Shell): void {
   secrets
     .command('list')
     .summary('list secrets (names and versions, never values)')
-    .action(async () => {
-      const answer = await shell.client().get('/secrets')
+    .option('--rotation <state>', 'only those that are to be changed `soon`, or are `overdue`')
+    .action(async (options: { rotation?: string }) => {
+      const answer = await shell.client().get('/secrets', { rotation: options.rotation })
       print(shell.output(), answer, () =>
         table(
           answer['items'] as Json[],
@@ -24,6 +25,7 @@ export function addVault(program: Command, shell: Shell): void {
             version: (r) => r['version'],
             owner: (r) => r['owner'],
             created: (r) => r['createdAt'],
+            due: (r) => (r['rotation'] === 'overdue' ? `OVERDUE ${r['dueAt']}` : r['dueAt']),
             id: (r) => r['id'],
           },
           'The vault is empty.',
@@ -67,6 +69,41 @@ function addOne(secrets: Command, shell: Shell): void {
         value: await askSecret('Value', options.fromFile),
       })
       print(shell.output(), answer, () => `Version ${answer['version']} is stored`)
+    })
+  addRotation(secrets, shell)
+  addEnding(secrets, shell)
+}
+
+function addRotation(secrets: Command, shell: Shell): void {
+  secrets
+    .command('rotation <secret>')
+    .summary('set after how many days a secret is to be changed (usually 90, with a reminder from the 75th)')
+    .option('--days <days>', '0 for never; without it the usual days hold again')
+    .option('--remind-after <days>', 'when lists begin to remind of it')
+    .action(async (secret: string, options: { days?: string; remindAfter?: string }) => {
+      const client = shell.client()
+      const answer = await client.send('PATCH', await at(client, secret), {
+        ...(options.days !== undefined && { days: Number(options.days) }),
+        ...(options.remindAfter !== undefined && { remindAfterDays: Number(options.remindAfter) }),
+      })
+      print(shell.output(), answer, () => fields(answer))
+    })
+}
+
+function addEnding(secrets: Command, shell: Shell): void {
+  secrets
+    .command('usage <secret>')
+    .summary('who used which version, hour by hour')
+    .action(async (secret: string) => {
+      const client = shell.client()
+      const answer = await client.get(`${await at(client, secret)}/usage`)
+      print(shell.output(), answer, () =>
+        table(
+          answer['items'] as Json[],
+          { hour: (r) => r['hour'], version: (r) => r['version'], by: (r) => r['by'], uses: (r) => r['uses'] },
+          'It was not used in the last 90 days.',
+        ),
+      )
     })
   secrets
     .command('reveal <secret>')
