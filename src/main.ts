@@ -31,6 +31,9 @@ const local: Local = {
   async rekey(files) {
     return (await import('./rekey.ts')).rekey(config(), files)
   },
+  async readFernet(file, keyFile) {
+    return (await import('./fernet-store.ts')).readFernetStore(file, keyFile)
+  },
   async verifyExport(directory, vkeyFile) {
     if (!existsSync(directory)) throw new CliError(`${directory} does not exist`, 2)
     if (vkeyFile !== undefined && !existsSync(vkeyFile)) throw new CliError(`${vkeyFile} (--vkey) does not exist`, 2)

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import type { Secret } from '../../core/secret.ts'
 import { CliError, type Client, type Json, makeClient } from './client.ts'
 import { addAudit } from './commands/audit.ts'
 import { addConnections } from './commands/connections.ts'
@@ -27,7 +28,14 @@ export type Local = {
   readonly inspect: () => readonly Check[]
   /** Changes the root key of the data that is configured here. */
   readonly rekey: (files: { oldKeyFile?: string; newKeyFile?: string }) => Promise<Json>
+  /** Reads a store of Fernet tokens; `failed` are those that the key does not open. */
+  readonly readFernet: (file: string, keyFile: string) => Promise<FernetStore>
   readonly serveStdio: (options: { url: string; token: string }) => Promise<void>
+}
+
+export type FernetStore = {
+  readonly secrets: readonly { readonly name: string; readonly value: Secret }[]
+  readonly failed: readonly { readonly name: string; readonly reason: string }[]
 }
 
 export type Shell = {

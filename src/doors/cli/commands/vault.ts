@@ -1,8 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import type { Command } from 'commander'
 import { askSecret } from '../ask.ts'
 import { CliError, type Client, type Json } from '../client.ts'
 import { findId } from '../names.ts'
-import { fields, print, table } from '../output.ts'
+import { clean, fields, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
 
 const at = async (client: Client, secret: string) =>
@@ -70,8 +71,58 @@ function addOne(secrets: Command, shell: Shell): void {
       })
       print(shell.output(), answer, () => `Version ${answer['version']} is stored`)
     })
+  addMaking(secrets, shell)
   addRotation(secrets, shell)
   addEnding(secrets, shell)
+}
+
+function addMaking(secrets: Command, shell: Shell): void {
+  secrets
+    .command('gen')
+    .summary('print a new random secret: 32 bytes, url-safe')
+    .option('--store <name>', 'store it under this name instead of printing it')
+    .action(async ({ store }: { store?: string }) => {
+      const value = randomBytes(32).toString('base64url')
+      if (store === undefined) return print(shell.output(), { value }, () => value)
+      const answer = await shell.client().send('POST', '/secrets', { name: store, value })
+      print(shell.output(), answer, () => `${store} is stored as ${answer['id']}`)
+    })
+  secrets
+    .command('import-fernet <file>')
+    .summary('store what a Fernet store holds: an SQLite file with `secure_settings`, or JSON of names and tokens')
+    .requiredOption('--key-file <path>', 'the file that holds the Fernet key (mode 0600)')
+    .addHelpText(
+      'after',
+      '\nWhat the key does not open is listed, and the exit code is 2. Names that exist already are left alone.',
+    )
+    .action(async (file: string, { keyFile }: { keyFile: string }) => {
+      const answer = await importFernet(shell, file, keyFile)
+      const { imported, existing, failed } = answer
+      print(shell.output(), answer, () =>
+        [
+          `${imported.length} imported, ${existing.length} existed already, ${failed.length} failed`,
+          ...failed.map(({ name, reason }) => `${clean(name)}: ${reason}`),
+        ].join('\n'),
+      )
+      if (failed.length > 0) throw new CliError(`${failed.length} could not be imported`, 2, answer)
+    })
+}
+
+async function importFernet(shell: Shell, file: string, keyFile: string) {
+  const { secrets, failed } = await shell.local.readFernet(file, keyFile)
+  const done = { imported: [] as string[], existing: [] as string[], failed: [...failed] }
+  for (const { name, value } of secrets)
+    try {
+      await shell.client().send('POST', '/secrets', { name, value: value.reveal() })
+      done.imported.push(name)
+    } catch (error) {
+      const problem = error instanceof CliError ? (error.problem as Json | undefined) : undefined
+      if (problem?.['status'] === 409) done.existing.push(name)
+      else if (problem?.['status'] === 400)
+        done.failed.push({ name, reason: 'its name or value is not one that the vault takes' })
+      else throw error
+    }
+  return done
 }
 
 function addRotation(secrets: Command, shell: Shell): void {
