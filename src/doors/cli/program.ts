@@ -20,6 +20,12 @@ export type Local = {
   readonly verifyExport: (directory: string, vkeyFile?: string) => Promise<Json>
   /** Changes the root key of the data that is configured here. */
   readonly rekey: (files: { oldKeyFile?: string; newKeyFile?: string }) => Promise<Json>
+  /** The root key in shares, and back. */
+  readonly recovery: {
+    readonly make: (kit: { shares: number; threshold: number; folder: string }) => Promise<Json>
+    readonly verify: (files: readonly string[]) => Promise<Json>
+    readonly recover: (files: readonly string[], keyFile: string) => Promise<Json>
+  }
   /** Reads a store of Fernet tokens; `failed` are those that the key does not open. */
   readonly readFernet: (file: string, keyFile: string) => Promise<FernetStore>
   readonly checkConfig: () => readonly string[]
