@@ -69,23 +69,36 @@ function fromShares(files: readonly string[]): KeyObject {
   const different = new Set(read.map(({ share }) => share.x)).size
   if (different < first.threshold)
     throw new StartError(`${first.threshold} different shares are needed, and these are ${different}`)
-  const chosen = [...new Map(read.map(({ share }) => [share.x, share])).values()]
-  const bytes = combine(chosen)
+  const key = keyOf(read)
+  if (!key)
+    throw new StartError('The shares do not give the root key: at least one of them is damaged', { exitCode: 1 })
+  return key
+}
+
+export type RecoveryShare = { readonly fingerprint: string; readonly threshold: number; readonly share: Share }
+
+/** The key that shares of one kit give; undefined when it is not the one that was split. */
+export function keyOf(shares: readonly RecoveryShare[]): KeyObject | undefined {
+  const bytes = combine([...new Map(shares.map(({ share }) => [share.x, share])).values()])
   try {
     const key = createSecretKey(bytes)
-    if (rootKeyFingerprint(key) === first.fingerprint) return key
-    throw new StartError('The shares do not give the root key: at least one of them is damaged', { exitCode: 1 })
+    return rootKeyFingerprint(key) === shares[0]?.fingerprint ? key : undefined
   } finally {
     bytes.fill(0)
   }
 }
 
+export function parseShare(line: string): RecoveryShare | undefined {
+  const form = /^atlas-share-1 ([0-9a-f]{16}) (\d{1,3}) (\d{1,3}) ([A-Za-z0-9_-]{43})$/
+  const [, fingerprint = '', threshold, x, y = ''] = form.exec(line.trim()) ?? []
+  const [needed, number] = [Number(threshold), Number(x)]
+  if (!(needed >= 2 && needed <= 255 && number >= 1 && number <= 255)) return undefined
+  return { fingerprint, threshold: needed, share: { x: number, y: Buffer.from(y, 'base64url') } }
+}
+
 function readShare(file: string) {
   if (!lstatSync(file, { throwIfNoEntry: false })) throw new StartError(`${file} does not exist`)
-  const line = readFileSync(file, 'utf8').trim()
-  const form = /^atlas-share-1 ([0-9a-f]{16}) (\d{1,3}) (\d{1,3}) ([A-Za-z0-9_-]{43})$/
-  const [, fingerprint = '', threshold = '', x = '', y = ''] = form.exec(line) ?? []
-  if (fingerprint === '') throw new StartError(`${file} is not a share of a recovery kit`)
-  const share: Share = { x: Number(x), y: Buffer.from(y, 'base64url') }
-  return { file, fingerprint, threshold: Number(threshold), share }
+  const share = parseShare(readFileSync(file, 'utf8'))
+  if (!share) throw new StartError(`${file} is not a share of a recovery kit`)
+  return { file, ...share }
 }

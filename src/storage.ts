@@ -123,7 +123,7 @@ function targetOf({ ATLAS_DATABASE_URL: url, ATLAS_DATABASE_CA: ca }: Config): P
 }
 
 /** Makes it with mode 0700; one that others can enter is refused, and so is a database file that others can read. */
-function prepareDataDirectory(path: string): void {
+export function prepareDataDirectory(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
   } catch (cause) {

@@ -44,8 +44,8 @@ export type Shell = {
   /** The server that commands go to. */
   readonly url: () => string
   readonly output: () => Output
-  /** A POST that needs no token: sign-in and set-up. */
-  readonly signIn: (path: '/login' | '/setup', body: Json) => Promise<Json>
+  /** A POST that needs no token: sign-in, set-up and unsealing. */
+  readonly signIn: (path: '/login' | '/setup' | '/unseal', body: Json) => Promise<Json>
   readonly program: Command
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { askSecret } from '../ask.ts'
 import { CliError, type Client, type Json } from '../client.ts'
 import { fields, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
@@ -67,6 +68,16 @@ function addRecovery(vault: Command, shell: Shell): void {
     .command('verify-recovery <shares...>')
     .summary('check that shares give the root key in use, without showing it')
     .action(async (files: string[]) => show(await shell.local.recovery.verify(files)))
+  vault
+    .command('unseal')
+    .summary('give a share of the root key to a server that waits sealed')
+    .option('--share-file <path>', 'read the share from a file, - for standard input')
+    .action(async (options: { shareFile?: string }) => {
+      const answer = await shell.signIn('/unseal', { share: await askSecret('Share', options.shareFile) })
+      print(shell.output(), answer, () =>
+        answer['sealed'] ? `${answer['missing']} more shares are needed` : 'The server is unsealed and starts',
+      )
+    })
   vault
     .command('recover <shares...>')
     .summary('put the root key together from shares, into a new key file')
