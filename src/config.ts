@@ -43,6 +43,7 @@ export const settings = {
   ATLAS_DATABASE_CA: z.string().includes('BEGIN CERTIFICATE').optional(),
   ATLAS_SECRET_KEY: secret.optional(),
   ATLAS_SECRET_KEY_PREVIOUS: secret.optional(),
+  ATLAS_SEALED: z.stringbool().default(false),
   ATLAS_API_TOKEN: secret.optional(),
   ATLAS_DEFAULT_ADMIN_PASSWORD: secret.optional(),
   ATLAS_SSL_CERTFILE: z.string().min(1).optional(),
@@ -138,6 +139,8 @@ function crossFaults(config: z.output<typeof Config>): string[] {
   const { ATLAS_SSL_CERTFILE: cert, ATLAS_SSL_KEYFILE: key, ATLAS_HOST: host } = config
   if ((cert === undefined) !== (key === undefined))
     faults.push('ATLAS_SSL_CERTFILE and ATLAS_SSL_KEYFILE belong together; set both or none')
+  if (config.ATLAS_SEALED && config.ATLAS_SECRET_KEY)
+    faults.push('ATLAS_SEALED waits for the root key in shares, so ATLAS_SECRET_KEY must not be set')
   const proxied = config.ATLAS_TRUSTED_PROXIES.length > 0
   if (config.ATLAS_TRUSTED_PROXIES.some((range) => /\/0+$/.test(range)))
     faults.push('ATLAS_TRUSTED_PROXIES: a range that holds every address trusts everybody; name the proxies')

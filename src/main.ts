@@ -31,6 +31,11 @@ const local: Local = {
   async rekey(files) {
     return (await import('./rekey.ts')).rekey(config(), files)
   },
+  recovery: {
+    make: async (kit) => (await import('./recovery.ts')).makeKit(config(), kit),
+    verify: async (files) => (await import('./recovery.ts')).verifyKit(config(), files),
+    recover: async (files, keyFile) => (await import('./recovery.ts')).recover(files, keyFile),
+  },
   async readFernet(file, keyFile) {
     return (await import('./fernet-store.ts')).readFernetStore(file, keyFile)
   },

@@ -8,6 +8,7 @@ import { Problem } from './core/problem.ts'
 import { UnknownKey } from './lib/db/database.ts'
 import { makeLog } from './lib/log.ts'
 import { makeRedactor } from './lib/redact.ts'
+import { waitUnsealed } from './sealed.ts'
 import { StartError } from './start-error.ts'
 import { keyPath, openRootKey, openStorage, say, unknownKey, unreachable } from './storage.ts'
 
@@ -33,11 +34,12 @@ export async function init(config: Config, version: string): Promise<Record<stri
 
 /** `atlas serve`: runs until SIGTERM or SIGINT. Prints what a person needs to go on. */
 export async function serve(config: Config, version: string): Promise<void> {
-  const { app, setup, close } = await openApp(config, version)
+  const unsealed = config.ATLAS_SEALED ? await waitUnsealed(config, readTls(config)) : undefined
+  const { app, setup, close } = await openApp(config, version, unsealed)
   const { app: server } = app.http
   // Heard from here on: whoever sees that it is ready may stop it at once, and that must be an orderly end too.
   const stop = stopped()
-  await app.audit.append({ code: 'server.started', detail: { version } })
+  await app.audit.append({ code: 'server.started', detail: { version, ...(unsealed && { unsealed: true }) } })
   try {
     await server.listen({ host: config.ATLAS_HOST, port: config.ATLAS_PORT })
   } catch (error) {
@@ -80,10 +82,10 @@ export async function serve(config: Config, version: string): Promise<void> {
   await close()
 }
 
-async function openApp(config: Config, version: string): Promise<Opened> {
+async function openApp(config: Config, version: string, unsealed?: KeyObject): Promise<Opened> {
   for (const notice of config.notices) say(notice)
   const tls = readTls(config)
-  const { rootKey, isNew } = openRootKey(config)
+  const { rootKey, isNew } = unsealed ? { rootKey: unsealed, isNew: false } : openRootKey(config)
   const { database, release } = await openStorage(config, rootKey)
   let app: App | undefined
   const close = async (): Promise<void> => {
@@ -114,7 +116,7 @@ async function openApp(config: Config, version: string): Promise<Opened> {
       say(`A root key was made in ${keyPath(config)}. Keep a copy elsewhere: without it the data cannot be read.`)
     if (config.ATLAS_SECRET_KEY_PREVIOUS)
       say('The data hangs on the new root key. Remove ATLAS_SECRET_KEY_PREVIOUS, and destroy the old key.')
-    if (!config.ATLAS_SECRET_KEY)
+    if (!config.ATLAS_SECRET_KEY && !unsealed)
       say(
         'Warning: the root key lies on the data disk. Move it and name it in ATLAS_SECRET_KEY_FILE (docs/operate/keys.md).',
       )

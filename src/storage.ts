@@ -17,6 +17,17 @@ export function say(text: string): void {
 export const keyPath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'root.key')
 export const filePath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'atlas.db')
 
+/** The root key that is there, for commands that need no data. */
+export function findRootKey(config: Config): KeyObject {
+  try {
+    if (config.ATLAS_SECRET_KEY) return parseRootKey(config.ATLAS_SECRET_KEY.reveal())
+    if (existsSync(keyPath(config))) return readKeyFile(keyPath(config))
+  } catch (error) {
+    throw new StartError(`Root key: ${(error as Error).message}`, { cause: error })
+  }
+  throw new StartError('There is no root key. Give it in ATLAS_SECRET_KEY or ATLAS_SECRET_KEY_FILE.')
+}
+
 /** The root key: the configured one, else the one beside the data, else a new one there. */
 export function openRootKey(config: Config): { rootKey: KeyObject; isNew: boolean } {
   prepareDataDirectory(config.ATLAS_DATA_DIR)
@@ -112,7 +123,7 @@ function targetOf({ ATLAS_DATABASE_URL: url, ATLAS_DATABASE_CA: ca }: Config): P
 }
 
 /** Makes it with mode 0700; one that others can enter is refused, and so is a database file that others can read. */
-function prepareDataDirectory(path: string): void {
+export function prepareDataDirectory(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
   } catch (cause) {

@@ -57,10 +57,18 @@ export function readKeyFile(path: string): KeyObject {
 /** Makes a new root key in a new file (mode 0600, durable when this returns). Throws `BadKey` when the file already exists. */
 export function createKeyFile(path: string): KeyObject {
   const bytes = randomBytes(32)
+  const key = createSecretKey(bytes)
+  bytes.fill(0)
+  writeKeyFile(path, key)
+  return key
+}
+
+/** Writes a root key into a new file (mode 0600, durable when this returns). Throws `BadKey` when the file already exists. */
+export function writeKeyFile(path: string, key: KeyObject): void {
+  const bytes = key.export()
   const line = Buffer.from(`${bytes.toString('base64url')}=\n`)
   try {
     writeDurably(path, line)
-    return createSecretKey(bytes)
   } finally {
     bytes.fill(0)
     line.fill(0)

@@ -28,6 +28,12 @@ export type Local = {
   readonly inspect: () => readonly Check[]
   /** Changes the root key of the data that is configured here. */
   readonly rekey: (files: { oldKeyFile?: string; newKeyFile?: string }) => Promise<Json>
+  /** The root key in shares, and back. */
+  readonly recovery: {
+    readonly make: (kit: { shares: number; threshold: number; folder: string }) => Promise<Json>
+    readonly verify: (files: readonly string[]) => Promise<Json>
+    readonly recover: (files: readonly string[], keyFile: string) => Promise<Json>
+  }
   /** Reads a store of Fernet tokens; `failed` are those that the key does not open. */
   readonly readFernet: (file: string, keyFile: string) => Promise<FernetStore>
   readonly serveStdio: (options: { url: string; token: string }) => Promise<void>
@@ -47,8 +53,8 @@ export type Shell = {
   /** The server that commands go to. */
   readonly url: () => string
   readonly output: () => Output
-  /** A POST that needs no token: sign-in and set-up. */
-  readonly signIn: (path: '/login' | '/setup', body: Json, url?: string) => Promise<Json>
+  /** A POST that needs no token: sign-in, set-up and unsealing. */
+  readonly signIn: (path: '/login' | '/setup' | '/unseal', body: Json, url?: string) => Promise<Json>
   /** Whether a person said which server, rather than the default. */
   readonly isServerNamed: () => boolean
   readonly program: Command

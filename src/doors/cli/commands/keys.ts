@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { askSecret } from '../ask.ts'
 import { CliError, type Client, type Json } from '../client.ts'
 import { fields, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
@@ -40,6 +41,7 @@ export function addKeys(program: Command, shell: Shell): void {
       print(shell.output(), answer, () => `${answer['rewrapped']} versions are sealed under the active key`)
       if (answer['remaining'] !== 0) throw new CliError('Not all could be moved; see the audit log', 1, answer)
     })
+  addRecovery(vault, shell)
   vault
     .command('rekey')
     .summary('change the root key of the data configured here; stop the server first')
@@ -49,6 +51,40 @@ export function addKeys(program: Command, shell: Shell): void {
       const answer = await shell.local.rekey(options)
       print(shell.output(), answer, () => fields(answer))
     })
+}
+
+function addRecovery(vault: Command, shell: Shell): void {
+  const show = (answer: Json) => print(shell.output(), answer, () => fields(answer))
+  vault
+    .command('recovery-kit <folder>')
+    .summary('split the root key into shares, one file each, for people who keep one each')
+    .option('--shares <count>', 'how many shares', '5')
+    .option('--threshold <count>', 'how many of them give the key back', '3')
+    .action(async (folder: string, options: { shares: string; threshold: string }) => {
+      const [shares, threshold] = [Number(options.shares), Number(options.threshold)]
+      show(await shell.local.recovery.make({ folder, shares, threshold }))
+    })
+  vault
+    .command('verify-recovery <shares...>')
+    .summary('check that shares give the root key in use, without showing it')
+    .action(async (files: string[]) => show(await shell.local.recovery.verify(files)))
+  vault
+    .command('unseal')
+    .summary('give a share of the root key to a server that waits sealed')
+    .option('--share-file <path>', 'read the share from a file, - for standard input')
+    .action(async (options: { shareFile?: string }) => {
+      const answer = await shell.signIn('/unseal', { share: await askSecret('Share', options.shareFile) })
+      print(shell.output(), answer, () =>
+        answer['sealed'] ? `${answer['missing']} more shares are needed` : 'The server is unsealed and starts',
+      )
+    })
+  vault
+    .command('recover <shares...>')
+    .summary('put the root key together from shares, into a new key file')
+    .requiredOption('--key-file <path>', 'the file to make')
+    .action(async (files: string[], options: { keyFile: string }) =>
+      show(await shell.local.recovery.recover(files, options.keyFile)),
+    )
 }
 
 /** All of it, call after call, with the progress on standard error. */

@@ -1,0 +1,142 @@
+import type { KeyObject } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { Config } from './config.ts'
+import { checkRootKey } from './features/vault/keyring.ts'
+import { UnknownKey } from './lib/db/database.ts'
+import { keyOf, parseShare, type RecoveryShare } from './recovery.ts'
+import { StartError } from './start-error.ts'
+import { filePath, keyPath, openDatabase, prepareDataDirectory, say } from './storage.ts'
+
+const longest = 1024
+/** Kits that are gathered at the same time: a stranger's made-up shares must neither fill the memory nor hinder the right ones. */
+const mostKits = 64
+
+type Tls = { readonly cert: string; readonly key: string }
+type Verdict = { readonly status: number; readonly body: object; readonly key?: KeyObject }
+
+/**
+ * Waits, sealed, until enough people have each given a share of the root key. Only health and `POST /api/v1/unseal` answer;
+ * everything else is 503, and the database is not read before a whole key is there.
+ */
+export async function waitUnsealed(config: Config, tls: Tls | undefined): Promise<KeyObject> {
+  prepareDataDirectory(config.ATLAS_DATA_DIR)
+  if (existsSync(keyPath(config)))
+    throw new StartError(`ATLAS_SEALED is set, but ${keyPath(config)} holds the root key. Move it away first.`)
+  if (!config.ATLAS_DATABASE_URL && !existsSync(filePath(config)))
+    throw new StartError(
+      'ATLAS_SEALED is set, but there is no database yet. Start once without it and make a recovery kit.',
+    )
+  const take = makeGathering((key) => opens(config, key))
+  return new Promise((resolve, reject) => {
+    const listener: RequestListener = (request, response) => {
+      answer(request, take).then(
+        ({ status, body, key }) => {
+          // First the answer is out, then the port is free for what starts now.
+          send(response, status, body, () => key && server.close(() => resolve(key)).closeAllConnections())
+        },
+        // Whatever it was, it is not the caller's; the next try may find the database again.
+        () => send(response, 500, problem('internal', 'Internal error', 500)),
+      )
+    }
+    const server = tls ? createTlsServer({ ...tls, minVersion: 'TLSv1.2' }, listener) : createServer(listener)
+    server.requestTimeout = 10_000
+    server.on('error', ({ code }: NodeJS.ErrnoException) =>
+      reject(new StartError(`Cannot listen on ${config.ATLAS_HOST}:${config.ATLAS_PORT} (${code})`)),
+    )
+    server.listen(config.ATLAS_PORT, config.ATLAS_HOST, () => {
+      const { port } = server.address() as AddressInfo
+      say(
+        `Infrastructure Atlas is sealed at ${tls ? 'https' : 'http'}://${config.ATLAS_HOST}:${port}. Unseal it with: atlas vault unseal`,
+      )
+    })
+  })
+}
+
+/** Gathers shares by kit. What gives a key that opens nothing is forgotten. */
+export function makeGathering(opensData: (key: KeyObject) => Promise<boolean>) {
+  const kits = new Map<string, Map<number, RecoveryShare>>()
+  return async function take(line: string): Promise<Verdict> {
+    const share = parseShare(line)
+    if (!share) return { status: 400, body: problem('invalid-input', 'Not a share of a recovery kit', 400) }
+    const id = `${share.fingerprint} ${share.threshold}`
+    const kit = kits.get(id) ?? new Map<number, RecoveryShare>()
+    kit.set(share.share.x, share)
+    kits.delete(id)
+    kits.set(id, kit) // the kit that was used last is dropped last
+    const [oldest] = kits.size > mostKits ? kits.keys() : []
+    if (oldest !== undefined) kits.delete(oldest)
+    const missing = share.threshold - kit.size
+    if (missing > 0) return { status: 200, body: { sealed: true, missing } }
+    kits.delete(id)
+    const key = keyOf([...kit.values()])
+    if (key && (await opensData(key))) return { status: 200, body: { sealed: false, missing: 0 }, key }
+    return {
+      status: 409,
+      body: problem('conflict', 'The shares do not give the root key of this data; begin anew', 409),
+    }
+  }
+}
+
+async function answer(request: IncomingMessage, take: (line: string) => Promise<Verdict>): Promise<Verdict> {
+  const path = (request.url ?? '').split('?', 1)[0]
+  if (request.method === 'GET' && path === '/livez') return { status: 200, body: { live: true } }
+  if (request.method === 'GET' && (path === '/readyz' || path === '/health'))
+    return { status: 503, body: { ready: false, notReady: { vault: 'sealed' } } }
+  if (request.method !== 'POST' || path !== '/api/v1/unseal')
+    return { status: 503, body: problem('sealed', 'Sealed', 503) }
+  // A page elsewhere cannot send this type without asking first.
+  if (!/^application\/json\b/.test(request.headers['content-type'] ?? ''))
+    return { status: 415, body: problem('invalid-input', 'Send application/json', 415) }
+  const share = await readShare(request)
+  return share === undefined ? { status: 400, body: problem('invalid-input', 'Send {"share": "…"}', 400) } : take(share)
+}
+
+async function readShare(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of request) {
+    length += (chunk as Buffer).length
+    if (length > longest) return undefined
+    chunks.push(chunk as Buffer)
+  }
+  try {
+    const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as { share?: unknown } | null
+    return typeof body?.share === 'string' ? body.share : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function send(response: ServerResponse, status: number, body: object, sent: () => void = () => {}): void {
+  response
+    .writeHead(status, {
+      'content-type': 'title' in body ? 'application/problem+json' : 'application/json',
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      connection: 'close',
+      ...(status === 503 && { 'retry-after': '30' }),
+    })
+    .end(JSON.stringify(body), sent)
+}
+
+function problem(type: string, title: string, status: number): object {
+  return { type, title, status }
+}
+
+async function opens(config: Config, key: KeyObject): Promise<boolean> {
+  try {
+    const database = openDatabase(config, key)
+    try {
+      await checkRootKey(database, key)
+      return true
+    } finally {
+      await database.close()
+    }
+  } catch (error) {
+    if (error instanceof UnknownKey || (error as Error).cause instanceof UnknownKey) return false
+    throw error
+  }
+}
