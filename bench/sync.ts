@@ -45,6 +45,7 @@ export async function benchSync(print: Print, { devices = 20_000 }: { devices?: 
       allowLoopback: true,
       now,
       log: { info() {}, warn() {}, error() {} },
+      onEvent: async () => {},
     })
     const { id } = await connections.add({
       connector: 'netbox',

@@ -7,6 +7,7 @@ import type { Subject } from './core/connector.ts'
 import { makeHttpDoor } from './doors/http/door.ts'
 import { makeMcpDoor } from './doors/mcp/door.ts'
 import { makeSchedule } from './doors/schedule/schedule.ts'
+import { openExports } from './exporting.ts'
 import { approvalActions } from './features/approvals/actions.ts'
 import { makeApprovals } from './features/approvals/approvals.ts'
 import { approvalsMigrations } from './features/approvals/migrations.ts'
@@ -17,8 +18,11 @@ import { auditMigrations } from './features/audit/migrations.ts'
 import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
+import { exportActions } from './features/exports/actions.ts'
+import type { Exports } from './features/exports/exports.ts'
+import { exportsMigrations } from './features/exports/migrations.ts'
 import { identityActions } from './features/identity/actions.ts'
-import { type Identity, makeIdentity } from './features/identity/identity.ts'
+import { type Identity, type IdentityParts, makeIdentity } from './features/identity/identity.ts'
 import { identityMigrations } from './features/identity/migrations.ts'
 import { inventoryActions } from './features/inventory/actions.ts'
 import { briefActions } from './features/inventory/brief.ts'
@@ -29,16 +33,21 @@ import { inventoryMigrations } from './features/inventory/migrations.ts'
 import { rateLimitHeaders } from './features/limits/headers.ts'
 import { makeLimiter } from './features/limits/limiter.ts'
 import { makeLoginThrottle } from './features/limits/login.ts'
+import { subnetOf } from './features/limits/network.ts'
 import { policyActions } from './features/policy/actions.ts'
+import { isInScopes } from './features/policy/decide.ts'
 import { policyMigrations } from './features/policy/migrations.ts'
 import { makePolicy } from './features/policy/policy.ts'
+import { usageActions } from './features/usage/actions.ts'
+import { usageMigrations } from './features/usage/migrations.ts'
+import { makeUsage, type Usage } from './features/usage/usage.ts'
 import { vaultActions } from './features/vault/actions.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
 import { vaultMigrations } from './features/vault/migrations.ts'
 import { makeVault } from './features/vault/vault.ts'
 import { makeCatalog, makeVisible } from './gate/catalog.ts'
 import { makeCheck } from './gate/check.ts'
-import { makeInvoke } from './gate/invoke.ts'
+import { makeInvoke, type Resolved } from './gate/invoke.ts'
 import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
@@ -53,6 +62,8 @@ export const migrations = [
   ...approvalsMigrations,
   ...inventoryMigrations,
   ...connectionsMigrations,
+  ...exportsMigrations,
+  ...usageMigrations,
 ]
 
 type Parts = {
@@ -71,6 +82,15 @@ export type App = Awaited<ReturnType<typeof makeApp>>
 
 /** Puts the rooms together. The only file that knows all of them; nothing here decides anything. */
 export async function makeApp(parts: Parts) {
+  const rooms = await openRooms(parts)
+  await rooms.exports.init()
+  return { ...rooms, ...openDoors(parts, rooms) }
+}
+
+type Open = Awaited<ReturnType<typeof openRooms>>
+
+/** The rooms, the actions that they offer, and the gate in front. */
+async function openRooms(parts: Parts) {
   const { config, database, rootKey, now } = parts
   // Under another root key this refuses before anything is written.
   await checkRootKey(database, rootKey)
@@ -87,49 +107,82 @@ export async function makeApp(parts: Parts) {
   await vault.init()
   const redact = (value: unknown) => vault.redact(parts.redact(value))
   const log = parts.makeLog(redact)
-  const origin = config.ATLAS_AUDIT_ORIGIN
-  audit = await openLog({
-    database,
-    rootKey,
-    now,
-    ...(origin !== undefined && { origin }),
-    onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
-  })
+  audit = await openAudit(parts, log)
   const record = (event: AuditEvent) => audit.append(event)
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
   const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
-  const identity = openIdentity(parts, limiter, record)
-  const { inventory, connections } = openSystems(parts, vault, log)
+  const { inventory, connections } = openSystems(parts, vault, log, record)
+  const identity = openIdentity(parts, limiter, record, {
+    resolveConnection: connections.resolve,
+    isKnownScope: (scope) => actions.some((action) => isInScopes([scope], action)),
+  })
 
+  const usage = makeUsage({ database, now, record, isSession: identity.tokens.isSession, subnetOf, log })
   const findings = openFindings(parts, inventory, connections)
-  const actions = listActions({ inventory, findings, connections, vault, identity, policy, approvals, audit })
+  const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
+  const exports = openExports({
+    ...{ database, inventory, findings, connections, policy, approvals, redact, now, log },
+    dataDir: config.ATLAS_DATA_DIR,
+    findPrincipal: identity.findPrincipal,
+    late: () => ({ actions, invoke, system }),
+  })
+  const actions = listActions({
+    inventory,
+    findings,
+    connections,
+    vault,
+    identity,
+    usage,
+    policy,
+    approvals,
+    audit,
+    exports,
+  })
   await policy.load(actions)
   await connections.refreshWritable()
-  const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
+  const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, log })
+  const { invoke } = gate
+  const guards = { vault, audit, identity, limiter, usage, policy, approvals }
+  return { ...gate, ...guards, inventory, findings, connections, exports, system, actions, record, log }
+}
+
+/** The ways in. */
+function openDoors(parts: Parts, rooms: Open) {
+  const { audit, identity, limiter, connections, exports, actions, invoke, visible, check, record, log } = rooms
   const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
   const http = makeHttpDoor({
     actions,
     invoke,
     check,
     authenticate: identity.authenticate,
-    unauthenticatedLimit: (address) => {
-      limiter.takeNetwork(address)
-    },
+    unauthenticatedLimit: (address) => void limiter.takeNetwork(address),
     login: identity.login,
     setup: identity.completeSetup,
     audit: { checkpoint: audit.checkpoint, tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
-    receive: makeReceiver(connections, record, now),
-    health: { ready: () => readiness(database) },
+    receive: makeReceiver(connections, record, parts.now),
+    exportFile: exports.openFile,
+    health: { ready: () => readiness(parts.database) },
     rateLimitHeaders,
     mcp: mcp.fetch,
     config: httpConfig(parts),
     log,
     version: parts.version,
   })
-  const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
-  const schedule = makeSchedule({ connections: connections.syncs, invoke, systemPrincipal: system, log })
-  return { http, mcp, schedule, audit, identity, connections, inventory, vault, log, actions, invoke, visible }
+  const due = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep } }
+  const schedule = makeSchedule({ ...due, invoke, systemPrincipal: rooms.system, log })
+  return { http, mcp, schedule }
+}
+
+function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise<AuditLog> {
+  const origin = config.ATLAS_AUDIT_ORIGIN
+  return openLog({
+    database,
+    rootKey,
+    now,
+    ...(origin !== undefined && { origin }),
+    onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
+  })
 }
 
 type Acting = {
@@ -138,13 +191,15 @@ type Acting = {
   readonly connections: ReturnType<typeof makeConnections>
   readonly vault: ReturnType<typeof makeVault>
   readonly identity: Identity
+  readonly usage: Usage
   readonly policy: ReturnType<typeof makePolicy>
   readonly approvals: ReturnType<typeof makeApprovals>
   readonly audit: AuditLog
+  readonly exports: Exports
 }
 
 function listActions(rooms: Acting): readonly Action[] {
-  const { inventory, findings, connections, vault, identity, policy, approvals, audit } = rooms
+  const { inventory, findings, connections, vault, identity, usage, policy, approvals, audit, exports } = rooms
   const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
     ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
@@ -153,9 +208,11 @@ function listActions(rooms: Acting): readonly Action[] {
     ...connectionActions({ connections }),
     ...vaultActions({ vault }),
     ...identityActions(identity),
+    ...usageActions(usage),
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
     ...approvalActions({ approvals }),
     ...auditActions({ log: audit }),
+    ...exportActions({ exports }),
     ...connectors.flatMap((connector) => connector.actions),
   ]
 }
@@ -201,20 +258,22 @@ type Rooms = {
   readonly policy: ReturnType<typeof makePolicy>
   readonly approvals: ReturnType<typeof makeApprovals>
   readonly limiter: ReturnType<typeof makeLimiter>
+  readonly usage: Usage
   readonly connections: ReturnType<typeof makeConnections>
   readonly redact: (value: unknown) => unknown
   readonly record: (event: AuditEvent) => Promise<unknown>
   readonly log: Log
 }
 
-function openGate({ actions, policy, approvals, limiter, connections, redact, record, log }: Rooms) {
+function openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, log }: Rooms) {
   const gate = { catalog: makeCatalog(actions), limit: limiter.take, decide: policy.decide, ...connections.gate }
   const invoke = makeInvoke({
     ...gate,
     resolve: (resource) => resolveResource(connections, resource),
+    note: ({ principal, remoteAddress }, action) => usage.note(principal, action, remoteAddress),
     hashInput: approvals.hashInput,
     approvals,
-    open: (id, { signal, requestId }) => connections.open(id, { signal, requestId }),
+    open: (id, { signal, requestId }, revision) => connections.open(id, { signal, requestId }, revision),
     redact,
     record,
     onBug: (error, { requestId }, action) => log.error({ err: error, requestId, action }, 'a call failed unexpectedly'),
@@ -226,10 +285,12 @@ function openIdentity(
   { config, database, rootKey, now }: Parts,
   limiter: ReturnType<typeof makeLimiter>,
   record: (event: AuditEvent) => Promise<unknown>,
+  known: Pick<IdentityParts, 'resolveConnection' | 'isKnownScope'>,
 ): Identity {
   const throttle = makeLoginThrottle({ now })
   const recordFailure = makeFailureRecord(record, now)
   return makeIdentity({
+    ...known,
     database,
     rootKey,
     now,
@@ -248,7 +309,12 @@ function openIdentity(
   })
 }
 
-function openSystems({ config, database, now, version }: Parts, vault: ReturnType<typeof makeVault>, log: Log) {
+function openSystems(
+  { config, database, now, version }: Parts,
+  vault: ReturnType<typeof makeVault>,
+  log: Log,
+  record: (event: AuditEvent) => Promise<unknown>,
+) {
   const inventory = makeInventory({ database, subjectsOf, now })
   const allowLoopback = config.ATLAS_ALLOW_LOOPBACK_CONNECTIONS
   const connections = makeConnections({
@@ -260,6 +326,7 @@ function openSystems({ config, database, now, version }: Parts, vault: ReturnTyp
     allowLoopback,
     now,
     log,
+    onEvent: record,
   })
   return { inventory, connections }
 }
@@ -300,9 +367,10 @@ function nameOf(connections: ReturnType<typeof makeConnections>) {
 }
 
 /** One thing has one name: a connection's name becomes its id, and a sync run counts as its connection. */
-async function resolveResource(connections: ReturnType<typeof makeConnections>, resource: Resource): Promise<Resource> {
-  if (resource.id === '*') return resource
-  if (resource.type === 'connection') return { type: 'connection', id: await connections.resolve(resource.id) }
-  if (resource.type === 'sync') return { type: 'connection', id: await connections.syncs.connectionOf(resource.id) }
-  return resource
+async function resolveResource(connections: ReturnType<typeof makeConnections>, resource: Resource): Promise<Resolved> {
+  const { type, id } = resource
+  if (id === '*' || !['connection', 'sync'].includes(type)) return { resource }
+  const named = type === 'sync' ? await connections.syncs.connectionOf(id) : id
+  const connection = await connections.resolveNow(named)
+  return { resource: { type: 'connection', id: connection.id }, revision: connection.revision }
 }

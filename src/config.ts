@@ -42,6 +42,7 @@ export const settings = {
     .optional(),
   ATLAS_DATABASE_CA: z.string().includes('BEGIN CERTIFICATE').optional(),
   ATLAS_SECRET_KEY: secret.optional(),
+  ATLAS_SECRET_KEY_PREVIOUS: secret.optional(),
   ATLAS_API_TOKEN: secret.optional(),
   ATLAS_DEFAULT_ADMIN_PASSWORD: secret.optional(),
   ATLAS_SSL_CERTFILE: z.string().min(1).optional(),
@@ -119,7 +120,7 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
     }
     origins[target] = name
     if (alias) notices.push(`${name} is read as ${target}; please rename it`)
-    const text = isFile ? readValueFile(name, value, faults, target === 'ATLAS_SECRET_KEY') : value
+    const text = isFile ? readValueFile(name, value, faults, target.startsWith('ATLAS_SECRET_KEY')) : value
     if (text !== undefined && text !== '') values[target] = text
   }
   const result = Config.safeParse(values)

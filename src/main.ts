@@ -6,6 +6,7 @@ import { CliError } from './doors/cli/client.ts'
 import { type Local, runCli } from './doors/cli/program.ts'
 import { serveStdio } from './doors/mcp/stdio.ts'
 import { verifyExport } from './features/audit/verify.ts'
+import { inspectLocally } from './local-state.ts'
 import { StartError } from './start-error.ts'
 
 // Files and directories are the user's own; nothing that this process writes is for others.
@@ -27,24 +28,18 @@ const local: Local = {
     const read = config()
     return (await rooms()).init(read, version)
   },
+  async rekey(files) {
+    return (await import('./rekey.ts')).rekey(config(), files)
+  },
+  async readFernet(file, keyFile) {
+    return (await import('./fernet-store.ts')).readFernetStore(file, keyFile)
+  },
   async verifyExport(directory, vkeyFile) {
     if (!existsSync(directory)) throw new CliError(`${directory} does not exist`, 2)
     if (vkeyFile !== undefined && !existsSync(vkeyFile)) throw new CliError(`${vkeyFile} (--vkey) does not exist`, 2)
     return { ...verifyExport(directory, vkeyFile === undefined ? undefined : readFileSync(vkeyFile, 'utf8').trim()) }
   },
-  checkConfig() {
-    try {
-      config()
-      return []
-    } catch (error) {
-      if (error instanceof ConfigError)
-        return error.message
-          .split('\n')
-          .slice(1)
-          .map((line) => line.trim())
-      throw error
-    }
-  },
+  inspect: () => inspectLocally(process.env, '.env'),
   serveStdio: (options) =>
     serveStdio({
       ...options,

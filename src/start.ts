@@ -1,16 +1,15 @@
 import type { KeyObject } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { type App, makeApp } from './app.ts'
 import { type Config, isLoopback } from './config.ts'
 import { Problem } from './core/problem.ts'
-import { type Database, openPostgres, openSqlite, UnknownKey } from './lib/db/database.ts'
+import { UnknownKey } from './lib/db/database.ts'
 import { makeLog } from './lib/log.ts'
 import { makeRedactor } from './lib/redact.ts'
-import { createKeyFile, parseRootKey, readKeyFile } from './lib/root-key.ts'
 import { StartError } from './start-error.ts'
+import { keyPath, openRootKey, openStorage, say, unknownKey, unreachable } from './storage.ts'
 
 type Opened = {
   readonly app: App
@@ -50,6 +49,7 @@ export async function serve(config: Config, version: string): Promise<void> {
     )
   }
   app.schedule.start()
+  app.usage.start()
   const { port } = server.server.address() as AddressInfo
   const host = config.ATLAS_HOST.includes(':') ? `[${config.ATLAS_HOST}]` : config.ATLAS_HOST
   const url = config.ATLAS_PUBLIC_URL ?? `${config.ATLAS_SSL_CERTFILE ? 'https' : 'http'}://${host}:${port}`
@@ -61,13 +61,21 @@ export async function serve(config: Config, version: string): Promise<void> {
       `  fingerprint ${app.audit.fingerprint}. Keep both: with them an export can be verified anywhere.`,
       ...(setup === undefined
         ? []
-        : ['Make the first administrator here (once, within 24 hours):', `  ${url}/setup#${setup}`]),
+        : [
+            'Make the first administrator here (once, within 24 hours), or with: npx atlas setup',
+            `  ${url}/setup#${setup}`,
+          ]),
+      // The command line asks the default address unless it is told another.
+      ...(url === 'http://127.0.0.1:8080'
+        ? []
+        : [`For the command line, in another terminal: export ATLAS_URL=${url}`]),
     ].join('\n'),
   )
   await stop
   say('Stopping')
   await app.schedule.stop()
   await server.close()
+  await app.usage.stop()
   await app.audit.append({ code: 'server.stopped' }).catch(() => {})
   await close()
 }
@@ -76,14 +84,17 @@ async function openApp(config: Config, version: string): Promise<Opened> {
   for (const notice of config.notices) say(notice)
   const tls = readTls(config)
   const { rootKey, isNew } = openRootKey(config)
-  const database = openDatabase(config, rootKey)
+  const { database, release } = await openStorage(config, rootKey)
   let app: App | undefined
   const close = async (): Promise<void> => {
     await app?.mcp.close()
+    await app?.exports.close()
     await app?.connections.close()
     await app?.identity.close()
+    await app?.vault.close()
     await app?.audit.close()
     await database.close()
+    await release()
   }
   try {
     await database.ping().catch((error: unknown) => {
@@ -101,6 +112,8 @@ async function openApp(config: Config, version: string): Promise<Opened> {
     })
     if (isNew)
       say(`A root key was made in ${keyPath(config)}. Keep a copy elsewhere: without it the data cannot be read.`)
+    if (config.ATLAS_SECRET_KEY_PREVIOUS)
+      say('The data hangs on the new root key. Remove ATLAS_SECRET_KEY_PREVIOUS, and destroy the old key.')
     if (!config.ATLAS_SECRET_KEY)
       say(
         'Warning: the root key lies on the data disk. Move it and name it in ATLAS_SECRET_KEY_FILE (docs/operate/keys.md).',
@@ -111,7 +124,7 @@ async function openApp(config: Config, version: string): Promise<Opened> {
     if (error instanceof UnknownKey) {
       // The database was made with another key, so this one, made a moment ago, opens nothing.
       if (isNew) rmSync(keyPath(config))
-      throw unknownKey(error)
+      throw unknownKey(config, error)
     }
     if ((error as Error).name === 'PolicyFault')
       throw new StartError(`The policies do not fit this version: ${(error as Error).message}`)
@@ -126,19 +139,12 @@ function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unk
   for (const encoding of ['base64', 'base64url', 'hex'] as const)
     redactor.add(`root key, ${encoding}`, bytes.toString(encoding).replace(/=+$/, ''))
   bytes.fill(0)
+  const old = config.ATLAS_SECRET_KEY_PREVIOUS?.reveal()
+  if (old !== undefined) redactor.add('previous root key', old.trim().replace(/=+$/, ''))
   const [token, password] = [config.ATLAS_API_TOKEN?.reveal(), config.ATLAS_DEFAULT_ADMIN_PASSWORD?.reveal()]
   if (token !== undefined) redactor.add('bootstrap token', token)
   if (password !== undefined) redactor.add('first password', password)
   return redactor.redact
-}
-
-/** A driver's own text can hold the address or the user; its code cannot. */
-function unreachable(cause: unknown): StartError {
-  const { code } = cause as NodeJS.ErrnoException
-  return new StartError(
-    `The database does not answer${code === undefined ? '' : ` (${code})`}. Check that it runs, and ATLAS_DATABASE_URL.`,
-    { cause, exitCode: 1 },
-  )
 }
 
 /** The configured first sign-ins. Answers the setup token when a person must still make the first administrator. */
@@ -153,66 +159,6 @@ async function firstSignIn({ identity }: App, config: Config): Promise<string | 
     throw error
   }
   return identity.openSetup()
-}
-
-function openDatabase(config: Config, rootKey: KeyObject): Database {
-  const url = config.ATLAS_DATABASE_URL
-  const ca = config.ATLAS_DATABASE_CA
-  try {
-    if (url) return openPostgres({ url: url.reveal(), ...(ca !== undefined && { ca }) })
-    return openSqlite(join(config.ATLAS_DATA_DIR, 'atlas.db'), rootKey.export())
-  } catch (error) {
-    if (error instanceof TypeError) throw new StartError(`ATLAS_DATABASE_URL: ${error.message}`, { cause: error })
-    throw error instanceof UnknownKey ? unknownKey(error) : error
-  }
-}
-
-function unknownKey(cause: Error): StartError {
-  return new StartError(
-    'unknown key: this data was made with another root key. Give the right one in ATLAS_SECRET_KEY or ATLAS_SECRET_KEY_FILE. Nothing was changed.',
-    { cause },
-  )
-}
-
-function openRootKey(config: Config): { rootKey: KeyObject; isNew: boolean } {
-  prepareDataDirectory(config.ATLAS_DATA_DIR)
-  const path = keyPath(config)
-  try {
-    if (config.ATLAS_SECRET_KEY) return { rootKey: parseRootKey(config.ATLAS_SECRET_KEY.reveal()), isNew: false }
-    if (existsSync(path)) return { rootKey: readKeyFile(path), isNew: false }
-    if (existsSync(join(config.ATLAS_DATA_DIR, 'atlas.db')))
-      throw new StartError(
-        'unknown key: there is a database but no root key. Give it in ATLAS_SECRET_KEY or ATLAS_SECRET_KEY_FILE. Nothing was changed.',
-      )
-    createKeyFile(path)
-    return { rootKey: readKeyFile(path), isNew: true }
-  } catch (error) {
-    if (error instanceof StartError) throw error
-    throw new StartError(`Root key: ${(error as Error).message}`, { cause: error })
-  }
-}
-
-const keyPath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'root.key')
-
-/** Makes it with mode 0700; one that others can enter is refused, and so is a database file that others can read. */
-function prepareDataDirectory(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
-  } catch (cause) {
-    throw new StartError(`The data directory ${path} cannot be made (${(cause as NodeJS.ErrnoException).code})`, {
-      cause,
-    })
-  }
-  const { mode } = lstatSync(path)
-  if (mode & 0o077)
-    throw new StartError(
-      `The data directory can be entered by others (mode ${(mode & 0o777).toString(8)}). Run: chmod 700 ${path}`,
-    )
-  for (const name of ['atlas.db', 'atlas.db-wal', 'atlas.db-shm']) {
-    const file = lstatSync(join(path, name), { throwIfNoEntry: false })
-    if (file && file.mode & 0o077)
-      throw new StartError(`${name} can be read by others. Run: chmod 600 ${join(path, name)}`)
-  }
 }
 
 function readTls({
@@ -238,9 +184,4 @@ function stopped(): Promise<void> {
     process.once('SIGTERM', () => resolve())
     process.once('SIGINT', () => resolve())
   })
-}
-
-/** For the person who started it: standard output, one line a fact. */
-function say(text: string): void {
-  process.stdout.write(`${text}\n`)
 }

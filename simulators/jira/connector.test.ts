@@ -404,11 +404,8 @@ test('Webhooks are signed, and one that failed comes again under the same identi
   sim.edit(10_001)
   await until(() => sim.deliveries.length === 3)
 
-  const { signature, deliveryId } = jira.webhook ?? assert.fail()
-  const ids = received.map(({ headers, body }) =>
-    deliveryId?.({ headers: headers as Record<string, string>, body: JSON.parse(body) }),
-  )
-  assert.equal(new Set(ids).size, 1)
+  const { signature } = jira.webhook ?? assert.fail()
+  assert.equal(new Set(received.map(({ body }) => body)).size, 1)
   assert.deepEqual(
     received.map(({ headers }) => headers['x-atlassian-webhook-retry']),
     [undefined, '1', '2'],

@@ -357,6 +357,21 @@ test('A ticket is read with its newest articles as text', async (t) => {
   assert.equal(all.articles[0].text, `Hello,\nplease have a look at ${za.tickets.machineOf(7).hostName} & its disks.`)
 })
 
+test('An article that a customer made of tags without end is read at once (it took hours)', async (t) => {
+  const { za, connect } = await start(t)
+  const run = runAs(connect())
+  za.tickets.write(7, {
+    body: `<br ${'<'.repeat(1_000_000)}${'<br '.repeat(250_000)}`,
+    content_type: 'text/html',
+    internal: true,
+    type: 'note',
+  })
+
+  const { articles } = await run('zammad.ticket.get', { id: '7', articles: 1 })
+
+  assert.equal(articles[0].text.length, 4000)
+})
+
 test('A note is internal, and the same note again is not added', async (t) => {
   const { za, connect } = await start(t)
   const run = runAs(connect(za.tokens.writer))
@@ -416,13 +431,12 @@ test('A webhook is signed over its body as the connector says, and sent up to fi
   za.changed(7)
   while (za.deliveries.length < 3) await sleep(5)
 
-  const { signature, deliveryId } = zammad.webhook ?? assert.fail('no webhook')
+  const { signature } = zammad.webhook ?? assert.fail('no webhook')
   for (const { headers, body } of got) {
     const digest = createHmac('sha1', 'shared').update(body).digest('hex')
     assert.equal(headers[signature.header], `${signature.prefix}${digest}`)
   }
-  const ids = got.map(({ headers, body }) => deliveryId?.({ headers: headers as Record<string, string>, body }))
-  assert.equal(new Set(ids).size, 1)
+  assert.equal(new Set(got.map(({ body }) => String(body))).size, 1)
   assert.deepEqual(
     za.deliveries.map(({ attempt, status }) => [attempt, status]),
     [

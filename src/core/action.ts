@@ -32,6 +32,8 @@ export type Context = {
   readonly door: Door
   readonly requestId: string
   readonly signal: AbortSignal
+  /** Where the call came from, when it came over a network. */
+  readonly remoteAddress?: string
   /** Present for actions on a connection only: its settings, and HTTP signed in and pinned to its origin. */
   readonly connection?: OpenConnection
 }

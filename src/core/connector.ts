@@ -167,11 +167,6 @@ export type Webhook = {
     /** What stands before the hex digest, for example `sha256=`. */
     readonly prefix?: string
   }
-  /** Names one delivery, the same when it is sent again. Undefined: the hash of the body does. */
-  readonly deliveryId?: (request: {
-    readonly headers: Readonly<Record<string, string>>
-    readonly body: unknown
-  }) => string | undefined
 }
 
 /** What one step of a sync reports; usually one page. */

@@ -7,6 +7,7 @@ export const problems = {
   'method-not-allowed': { status: 405, title: 'This path does not answer that method' },
   'not-acceptable': { status: 406, title: 'None of the accepted content types can be served' },
   conflict: { status: 409, title: 'The current state does not allow this' },
+  gone: { status: 410, title: 'It was here, and is no longer kept' },
   'precondition-failed': { status: 412, title: 'The thing changed since it was read' },
   'too-large': { status: 413, title: 'The request is larger than the limit' },
   'unsupported-media-type': { status: 415, title: 'This route accepts another content type' },

@@ -2,15 +2,17 @@ import type { Action, Principal, Resource } from '../core/action.ts'
 import type { Decision } from '../features/policy/decide.ts'
 import type { GateParts } from './invoke.ts'
 
-/** Every action by its name. Two actions with one name, or two on one route, stop the start. */
+/** Every action by its name. Two actions with one name, for agents too, or two on one route, stop the start. */
 export type Catalog = ReadonlyMap<string, Action>
 
 export function makeCatalog(actions: readonly Action[]): Catalog {
   const catalog = new Map<string, Action>()
   const routes = new Map<string, string>()
+  const tools = new Map<string, string>()
   for (const action of actions) {
     const route = `${action.http.method} ${action.http.path.replaceAll(/\{[^}]+\}/g, '{}')}`
-    const other = catalog.has(action.name) ? action.name : routes.get(route)
+    const tool = action.tool ?? action.name
+    const other = catalog.has(action.name) ? action.name : (routes.get(route) ?? tools.get(tool))
     if (action.tool !== undefined && !/^[a-z]+(_[a-z]+)+$/.test(action.tool))
       throw new Error(`${action.name} has a tool name that is not of the form noun_verb`)
     if (other !== undefined) throw new Error(`${action.name} (${route}) collides with ${other}`)
@@ -18,6 +20,7 @@ export function makeCatalog(actions: readonly Action[]): Catalog {
       throw new Error(`${action.name} is not of the form area.noun.verb`)
     catalog.set(action.name, action)
     routes.set(route, action.name)
+    tools.set(tool, action.name)
   }
   return catalog
 }

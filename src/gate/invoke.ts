@@ -37,11 +37,16 @@ type Exact = {
   readonly policyVersion: string
 }
 
+/** `revision` moves with every change of a connection; undefined for what has none. */
+export type Resolved = { readonly resource: Resource; readonly revision?: number | undefined }
+
 export type GateParts = {
   readonly catalog: Catalog
   /** Gives a connection's name its id, so that one thing has one name in decisions and in the log. */
-  readonly resolve: (resource: Resource) => Promise<Resource>
+  readonly resolve: (resource: Resource) => Promise<Resolved>
   readonly limit: (principal: Principal, action: string) => LimitState
+  /** Told of every call of an action, also of those that are refused below. It can neither stop nor slow a call. */
+  readonly note: (call: Call, action: string) => void
   readonly decide: (question: {
     principal: Principal
     action: Action
@@ -51,14 +56,16 @@ export type GateParts = {
   }) => Decision
   /** Why the connection takes no changes, whoever asks; undefined when it does. Asked for writing actions on a connection only. */
   readonly whyClosed: (action: Action, resource: Resource) => Promise<string | undefined>
-  readonly hashInput: (action: string, input: unknown) => string
+  /** Names the exact call; `revision` is that of the connection that it is about. */
+  readonly hashInput: (action: string, input: unknown, revision?: number) => string
   readonly approvals: {
     readonly find: (exact: Exact, id?: string) => Promise<string | undefined>
     readonly request: (exact: Exact & { readonly input: unknown }) => Promise<string>
     /** Uses the approval up. False when somebody was faster or it no longer fits. */
     readonly redeem: (id: string, exact: Exact) => Promise<boolean>
   }
-  readonly open: (connection: string, call: Call) => Promise<OpenConnection>
+  /** Throws `conflict` when the connection is not the one of that revision any more. */
+  readonly open: (connection: string, call: Call, revision: number | undefined) => Promise<OpenConnection>
   readonly redact: (value: unknown) => unknown
   readonly record: (event: AuditEvent) => Promise<unknown>
   /** Told of faults in our own code; the caller only sees `internal`. */
@@ -69,7 +76,7 @@ export type Invoke = (call: Call, name: string, rawInput: unknown) => Promise<An
 
 /** The one way to make anything happen. Every door ends here; the steps run in the order they are written. */
 export function makeInvoke(parts: GateParts): Invoke {
-  const { catalog, resolve, limit, hashInput, approvals, redact, record } = parts
+  const { catalog, limit, hashInput, approvals, redact, record } = parts
 
   return async function invoke(call, name, rawInput) {
     // An unknown name is the caller's free text, so it stays out of the leaf until an action is found.
@@ -78,21 +85,23 @@ export function makeInvoke(parts: GateParts): Invoke {
       const action = find(catalog, name) // 1
       const handler = handlerOf(action)
       known = { action: action.name, access: action.access }
+      noteCall(parts, call, action)
       const parsed = parse(action, rawInput) // 2
       const asked = handler.resource(parsed)
-      const resource = await resolve(asked) // 3
+      const { resource, revision, missing } = await resolved(parts, asked) // 3
       const input = withId(parsed, asked, resource)
-      known = { ...known, resource }
+      if (!missing) known = { ...known, resource }
 
       const state = limit(call.principal, action.name) // 4
       call.onLimit?.(state)
       const question = { principal: call.principal, action, resource, door: call.door }
-      const decide = await deciderFor(parts, handler, question)
+      const decide = await deciderFor(parts, missing ? undefined : handler, question)
       let decision = decide(false) // 5
       known = { ...known, decision }
       if (decision.effect === 'forbid') throw new Problem('denied', `${action.name}: ${decision.reason}`)
+      if (missing) throw missing
       if (decision.effect === 'ask') {
-        const inputHash = hashInput(action.name, input)
+        const inputHash = hashInput(action.name, input, revision)
         known = { ...known, inputHash }
         const exact = {
           principal: call.principal,
@@ -116,7 +125,7 @@ export function makeInvoke(parts: GateParts): Invoke {
 
       const detail = { ...(call.remoteAddress && { remoteAddress: call.remoteAddress }), input: redact(shown(input)) }
       await recordOrStop(record, event(call, 'action.started', { ...known, detail })) // 8
-      const output = await carryOut(parts, action, handler, { input, resource }, call) // 9, 10, 11
+      const output = await carryOut(parts, action, handler, { input, resource, revision }, call) // 9, 10, 11
       await recordOrStop(record, event(call, 'action.succeeded', { ...known, outcome: 'ok' })) // 12
       return { output }
     } catch (error) {
@@ -134,13 +143,36 @@ export function makeInvoke(parts: GateParts): Invoke {
   }
 }
 
+/** What does not exist is decided on like anything else: who may not know of it gets the same answer either way. */
+async function resolved({ resolve }: GateParts, asked: Resource): Promise<Resolved & { missing?: Problem }> {
+  try {
+    return await resolve(asked)
+  } catch (error) {
+    if (error instanceof Problem && error.type === 'not-found') return { resource: asked, missing: error }
+    throw error
+  }
+}
+
+/** Watching is never worth a failed call. */
+function noteCall({ note, onBug }: GateParts, call: Call, action: Action): void {
+  try {
+    note(call, action.name)
+  } catch (error) {
+    onBug(error, call, action.name)
+  }
+}
+
 type Asked = { principal: Principal; action: Action; resource: Resource; door: Door }
 
 /** Policy decides, unless the connection itself takes no changes: that no rule and no approval opens. */
-async function deciderFor({ decide, whyClosed }: GateParts, handler: ReturnType<typeof handlerOf>, question: Asked) {
+async function deciderFor(
+  { decide, whyClosed }: GateParts,
+  handler: ReturnType<typeof handlerOf> | undefined,
+  question: Asked,
+) {
   const { action, resource } = question
   const changes = action.access === 'write' || action.access === 'destroy'
-  const closed = changes && handler.connectionOf ? await whyClosed(action, resource) : undefined
+  const closed = changes && handler?.connectionOf ? await whyClosed(action, resource) : undefined
   return (approved: boolean): Decision => {
     const decision = decide({ ...question, approved })
     if (closed === undefined || decision.effect === 'forbid') return decision
@@ -152,13 +184,13 @@ async function carryOut(
   { open, redact }: GateParts,
   action: Action,
   { run, connectionOf }: ReturnType<typeof handlerOf>,
-  { input, resource }: { input: unknown; resource: Resource },
+  { input, resource, revision }: Resolved & { input: unknown },
   call: Call,
 ): Promise<unknown> {
-  const { principal, door, requestId, signal } = call
-  let context: Context = { principal, door, requestId, signal }
-  // Exactly the connection that was decided on, whatever its name means by now.
-  if (connectionOf) context = { ...context, connection: await open(resource.id, call) }
+  const { principal, door, requestId, signal, remoteAddress } = call
+  let context: Context = { principal, door, requestId, signal, ...(remoteAddress !== undefined && { remoteAddress }) }
+  // Exactly the connection that was decided on, whatever its name means and whoever edited it by now.
+  if (connectionOf) context = { ...context, connection: await open(resource.id, call, revision) }
   const result = action.output.safeParse(await run(input, context))
   if (!result.success)
     throw new Error(`${action.name} answered something else than it promised`, { cause: result.error })

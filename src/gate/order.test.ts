@@ -14,6 +14,7 @@ type Option = {
   /** What policy says once the approval is there. */
   decisionApproved?: 'permit' | 'forbid'
   limited?: boolean
+  noteFails?: boolean
   refusedTooOften?: boolean
   approved?: boolean
   /** The approval that is found is gone when it is redeemed: somebody was faster. */
@@ -36,166 +37,185 @@ const ok = { output: { text: 'ok' } }
 const cases: { name: string; with?: Option; action?: string; input?: unknown; steps: string; answer: unknown }[] = [
   {
     name: 'permit',
-    steps: 'resolve limit closed? decide action.started open run redact action.succeeded:ok',
+    steps: 'note resolve limit closed? decide action.started open run redact action.succeeded:ok',
     answer: ok,
   },
   { name: 'no such action', action: 'x.thing.undo', steps: 'refused action.failed:not-found', answer: 'not-found' },
-  { name: 'bad input', input: { id: 7 }, steps: 'refused action.failed:invalid-input', answer: 'invalid-input' },
+  { name: 'bad input', input: { id: 7 }, steps: 'note refused action.failed:invalid-input', answer: 'invalid-input' },
   {
     name: 'bad input, over and over: no longer recorded, so nobody can fill the log',
     with: { refusedTooOften: true },
     input: { id: 7 },
-    steps: 'refused',
+    steps: 'note refused',
     answer: 'rate-limited',
   },
   {
     name: 'a field too many',
     input: { id: '1', more: 1 },
-    steps: 'refused action.failed:invalid-input',
+    steps: 'note refused action.failed:invalid-input',
     answer: 'invalid-input',
+  },
+  {
+    name: 'the watch over usage fails: the call goes on',
+    with: { noteFails: true },
+    steps: 'note bug resolve limit closed? decide action.started open run redact action.succeeded:ok',
+    answer: ok,
   },
   {
     name: 'no such connection',
     with: { unknownConnection: true },
-    steps: 'resolve refused action.failed:not-found',
+    steps: 'note resolve limit decide action.failed:not-found',
+    answer: 'not-found',
+  },
+  {
+    name: 'no such connection, for somebody who may not use it if there were one',
+    with: { unknownConnection: true, decision: 'forbid' },
+    steps: 'note resolve limit decide action.failed:denied',
+    answer: 'denied',
+  },
+  {
+    name: 'no such connection: nobody is asked about it',
+    with: { unknownConnection: true, decision: 'ask' },
+    steps: 'note resolve limit decide action.failed:not-found',
     answer: 'not-found',
   },
   {
     name: 'too many',
     with: { limited: true },
-    steps: 'resolve limit refused action.failed:rate-limited',
+    steps: 'note resolve limit refused action.failed:rate-limited',
     answer: 'rate-limited',
   },
   {
     name: 'the limiter fails',
     with: { limiterFails: true },
-    steps: 'resolve limit bug refused action.failed:internal',
+    steps: 'note resolve limit bug refused action.failed:internal',
     answer: 'internal',
   },
   {
     name: 'forbid',
     with: { decision: 'forbid' },
-    steps: 'resolve limit closed? decide action.failed:denied',
+    steps: 'note resolve limit closed? decide action.failed:denied',
     answer: 'denied',
   },
   {
     name: 'the connection takes no changes',
     with: { closed: true },
-    steps: 'resolve limit closed? decide action.failed:denied',
+    steps: 'note resolve limit closed? decide action.failed:denied',
     answer: 'denied',
   },
   {
     name: 'the connection takes no changes: nobody is asked, and an approval opens nothing',
     with: { closed: true, decision: 'ask', approved: true },
-    steps: 'resolve limit closed? decide action.failed:denied',
+    steps: 'note resolve limit closed? decide action.failed:denied',
     answer: 'denied',
   },
   {
     name: 'nobody can say whether the connection takes changes',
     with: { closedFails: true },
-    steps: 'resolve limit closed? bug refused action.failed:internal',
+    steps: 'note resolve limit closed? bug refused action.failed:internal',
     answer: 'internal',
   },
   {
     name: 'a read asks no such thing',
     with: { closed: true, access: 'read' },
-    steps: 'resolve limit decide action.started open run redact action.succeeded:ok',
+    steps: 'note resolve limit decide action.started open run redact action.succeeded:ok',
     answer: ok,
   },
   {
     name: 'the policy fails',
     with: { policyFails: true },
-    steps: 'resolve limit closed? decide bug refused action.failed:internal',
+    steps: 'note resolve limit closed? decide bug refused action.failed:internal',
     answer: 'internal',
   },
   {
     name: 'must ask',
     with: { decision: 'ask' },
-    steps: 'resolve limit closed? decide hash find request action.asked',
+    steps: 'note resolve limit closed? decide hash find request action.asked',
     answer: { pending: 'apr_1' },
   },
   {
     name: 'was approved',
     with: { decision: 'ask', approved: true },
-    steps: 'resolve limit closed? decide hash find decide+ redeem action.started open run redact action.succeeded:ok',
+    steps:
+      'note resolve limit closed? decide hash find decide+ redeem action.started open run redact action.succeeded:ok',
     answer: ok,
   },
   {
     name: 'was approved, and is forbidden since',
     with: { decision: 'ask', approved: true, decisionApproved: 'forbid' },
-    steps: 'resolve limit closed? decide hash find decide+ action.failed:denied',
+    steps: 'note resolve limit closed? decide hash find decide+ action.failed:denied',
     answer: 'denied',
   },
   {
     name: 'was approved, and a rule forbids outright now',
     with: { decision: 'forbid', approved: true },
-    steps: 'resolve limit closed? decide action.failed:denied',
+    steps: 'note resolve limit closed? decide action.failed:denied',
     answer: 'denied',
   },
   {
     name: 'the approval was used by a faster call',
     with: { decision: 'ask', approved: true, raced: true },
-    steps: 'resolve limit closed? decide hash find decide+ redeem action.failed:denied',
+    steps: 'note resolve limit closed? decide hash find decide+ redeem action.failed:denied',
     answer: 'denied',
   },
   {
     name: 'the log is down',
     with: { auditDown: 'always' },
-    steps: 'resolve limit closed? decide',
+    steps: 'note resolve limit closed? decide',
     answer: 'audit-unavailable',
   },
   {
     name: 'the log is down and policy forbids',
     with: { auditDown: 'always', decision: 'forbid' },
-    steps: 'resolve limit closed? decide',
+    steps: 'note resolve limit closed? decide',
     answer: 'audit-unavailable',
   },
   {
     name: 'the log is down and an approval is needed',
     with: { auditDown: 'always', decision: 'ask' },
-    steps: 'resolve limit closed? decide hash find request',
+    steps: 'note resolve limit closed? decide hash find request',
     answer: 'audit-unavailable',
   },
   {
     name: 'the log fails after the effect',
     with: { auditDown: 'end' },
-    steps: 'resolve limit closed? decide action.started open run redact',
+    steps: 'note resolve limit closed? decide action.started open run redact',
     answer: 'audit-unavailable',
   },
   {
     name: 'the credential cannot be opened',
     with: { credentialFails: true },
-    steps: 'resolve limit closed? decide action.started open bug action.failed:internal',
+    steps: 'note resolve limit closed? decide action.started open bug action.failed:internal',
     answer: 'internal',
   },
   {
     name: 'the vault is sealed',
     with: { vaultFails: true },
-    steps: 'resolve limit closed? decide action.started open action.failed:sealed',
+    steps: 'note resolve limit closed? decide action.started open action.failed:sealed',
     answer: 'sealed',
   },
   {
     name: 'the handler throws',
     with: { broken: true },
-    steps: 'resolve limit closed? decide action.started open run bug action.failed:internal',
+    steps: 'note resolve limit closed? decide action.started open run bug action.failed:internal',
     answer: 'internal',
   },
   {
     name: 'the connected system refuses',
     with: { refuses: true },
-    steps: 'resolve limit closed? decide action.started open run action.failed:upstream-denied',
+    steps: 'note resolve limit closed? decide action.started open run action.failed:upstream-denied',
     answer: 'upstream-denied',
   },
   {
     name: 'the output is not what was promised',
     with: { result: { text: 7 } },
-    steps: 'resolve limit closed? decide action.started open run bug action.failed:internal',
+    steps: 'note resolve limit closed? decide action.started open run bug action.failed:internal',
     answer: 'internal',
   },
   {
     name: 'unknown output fields are dropped',
     with: { result: { text: 'ok', more: 'x' } },
-    steps: 'resolve limit closed? decide action.started open run redact action.succeeded:ok',
+    steps: 'note resolve limit closed? decide action.started open run redact action.succeeded:ok',
     answer: ok,
   },
 ]
@@ -232,7 +252,7 @@ test('gate: a secret in the input reaches the handler, and the log only as [secr
   assert.deepEqual(events[0]?.detail?.['input'], { id: '1', secret: '[secret]' })
 })
 
-test('gate: a connection is looked up once; what is hashed, opened and run has its id, whatever the name means later', async () => {
+test('gate: a connection is looked up once; what is hashed, opened and run has its id and revision, whatever the name means later', async () => {
   const seen: unknown[] = []
   const action = defineAction({
     name: 'x.connection.do',
@@ -255,21 +275,42 @@ test('gate: a connection is looked up once; what is hashed, opened and run has i
     ...parts,
     catalog: makeCatalog([action]),
     resolve: async ({ type, id }) => {
-      const resolved = { type, id: names.get(id) ?? id }
+      const resource = { type, id: names.get(id) ?? id }
       names.set('lab', 'con_2')
-      return resolved
+      return { resource, revision: 7 }
     },
-    hashInput: (_name, input) => {
-      seen.push(input)
+    hashInput: (_name, input, revision) => {
+      seen.push(input, revision)
       return 'hash'
     },
-    open: async (id) => ({ id, config: {}, http: {} }),
+    open: async (id, _call, revision) => {
+      seen.push(revision)
+      return { id, config: {}, http: {} }
+    },
   })
 
   await invoke(call(), 'x.connection.do', { connection: 'lab', name: 'lab' })
 
   const input = { connection: 'con_1', name: 'lab' }
-  assert.deepEqual(seen, [input, input, 'con_1'])
+  assert.deepEqual(seen, [input, 7, 7, input, 'con_1'])
+})
+
+test('gate: two actions that agents would call by one name stop the start', () => {
+  const action = (name: `${string}.${string}.${string}`, path: string) =>
+    defineAction({
+      name,
+      tool: 'thing_do',
+      title: 'Do',
+      description: 'Does it.',
+      access: 'read',
+      http: { method: 'GET', path },
+      input: z.strictObject({}),
+      output: z.object({}),
+      resource: () => ({ type: 'thing', id: '*' }),
+      run: async () => ({}),
+    })
+
+  assert.throws(() => makeCatalog([action('x.thing.do', '/one'), action('x.thing.undo', '/two')]), /collides/)
 })
 
 for (const access of ['read', 'reveal'] as const)
@@ -317,7 +358,7 @@ function build(option: Option, seen: unknown[] = []) {
     resolve: async (resource) => {
       steps.push('resolve')
       if (option.unknownConnection) throw new Problem('not-found')
-      return resource
+      return { resource }
     },
     limit: (_principal, name) => {
       steps.push(name === 'refused' ? 'refused' : 'limit')
@@ -328,6 +369,10 @@ function build(option: Option, seen: unknown[] = []) {
       if (option.limited) throw new Problem('rate-limited')
       if (option.limiterFails) throw new Error('limiter')
       return { limit: 1, remaining: 1, resetSeconds: 1, windowSeconds: 60 }
+    },
+    note: () => {
+      steps.push('note')
+      if (option.noteFails) throw new Error('watch')
     },
     whyClosed: async () => {
       steps.push('closed?')

@@ -72,6 +72,16 @@ export function open(key: KeyObject, box: Uint8Array, aad: readonly string[]): B
   }
 }
 
+/** The same content for the same row, under another key. Throws `EnvelopeError` like `open`. */
+export function reseal(from: KeyObject, to: KeyObject, box: Uint8Array, aad: readonly string[]): Buffer {
+  const plain = open(from, box, aad)
+  try {
+    return seal(to, plain, aad)
+  } finally {
+    plain.fill(0)
+  }
+}
+
 function encodeAad(parts: readonly string[], id: Buffer): Buffer {
   const encoded = parts.flatMap((part) => {
     const bytes = Buffer.from(part, 'utf8')

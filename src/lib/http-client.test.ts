@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash, type KeyObject, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
@@ -34,7 +35,7 @@ async function system(t: TestContext, answer: Answer, options: Partial<HttpOptio
     server.closeAllConnections()
     server.close()
   })
-  return { http: client.forCall({ requestId: 'req_1' }), client, asked, origin, server }
+  return { http: client.forCall({ requestId: 'req_1' }), client, asked, origin, server, certPem }
 }
 
 function clientOptions(origin: string, options: Partial<HttpOptions>): HttpOptions {
@@ -286,17 +287,105 @@ test('without a bundle the public authorities are trusted, and ours is not', asy
   ])
 })
 
-test('plain http behind the port is no TLS (claims: E12)', async (t) => {
-  const server = createTcpServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => server.close())
-  const client = makeHttp(clientOptions(`https://127.0.0.1:${(server.address() as AddressInfo).port}`, {}))
-  t.after(client.close)
-  assert.deepEqual(await outcome(client.forCall().get('/x', Ok)), [
-    'upstream-untrusted',
-    'No TLS connection could be agreed (TLS 1.2 or newer is needed)',
-  ])
+// What a server behind the port says that speaks plain http only, and so could read whatever is sent in clear text.
+const plainServers = {
+  'refuses what it cannot read': 'HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n',
+  'sends to http': 'HTTP/1.1 301 Moved\r\nlocation: http://127.0.0.1/x\r\ncontent-length: 0\r\n\r\n',
+  'answers at once as if asked':
+    'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{"ok":true}',
+}
+
+for (const [title, reply] of Object.entries(plainServers))
+  test(`a server that speaks plain http only and ${title} gets not one byte of a request in clear text (claims: D12 D28 E12)`, async (t) => {
+    const connections: Uint8Array[][] = []
+    const server = createTcpServer((socket) => {
+      const received: Uint8Array[] = []
+      connections.push(received)
+      socket.on('error', () => {})
+      socket.on('data', (chunk) => {
+        received.push(Buffer.from(chunk))
+        socket.write(reply)
+      })
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    const client = makeHttp(clientOptions(`https://127.0.0.1:${(server.address() as AddressInfo).port}`, {}))
+    t.after(client.close)
+    const refused = ['upstream-untrusted', 'No TLS connection could be agreed (TLS 1.2 or newer is needed)']
+    const http = client.forCall({ requestId: 'req_planted' })
+    assert.deepEqual(await outcome(http.get('/planted/path', Ok)), refused)
+    assert.deepEqual(await outcome(http.send('POST', '/planted/path', Ok, { planted: 'body' })), refused)
+
+    assert.ok(connections.length >= 2)
+    for (const chunks of connections) {
+      const bytes = Buffer.concat(chunks)
+      assert.deepEqual([...new Set(recordTypes(bytes))], ['handshake'])
+      assert.equal(/HTTP\/1|planted|authorization|GET \/|POST \//.test(bytes.toString('latin1')), false)
+    }
+  })
+
+/** The kinds of the TLS records (RFC 8446 §5.1) that bytes are made of, to the last byte. */
+function recordTypes(bytes: Buffer): string[] {
+  const types: string[] = []
+  for (let at = 0; at < bytes.length; at += 5 + bytes.readUInt16BE(at + 3)) {
+    assert.equal(bytes[at + 1], 3, 'not a TLS record')
+    const type = { 21: 'alert', 22: 'handshake' }[bytes[at] ?? 0]
+    // Our goodbye to what is no TLS is an alert; it says nothing.
+    if (type !== 'alert') types.push(type ?? `type ${bytes[at]}`)
+  }
+  return types
+}
+
+const spki = (key: KeyObject) => key.export({ type: 'spki', format: 'der' })
+const hex = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+
+test('the certificate is told with each new connection: both fingerprints, issuer, end (claims: D35)', async (t) => {
+  const told: unknown[] = []
+  const notAfter = new Date('2090-05-06T07:08:09.000Z')
+  const onCertificate = (certificate: unknown) => void told.push(certificate)
+  const { http, server, certPem } = await system(t, good, { onCertificate, limits: { concurrent: 1 } }, { notAfter })
+  const { raw, publicKey } = new X509Certificate(certPem)
+  await http.get('/x', Ok)
+  await http.get('/x', Ok)
+  server.closeAllConnections()
+  await http.get('/x', Ok)
+
+  const certificate = {
+    fingerprint: hex(raw),
+    keyFingerprint: hex(spki(publicKey)),
+    issuer: 'CN=Atlas simulators CA',
+    endsAt: notAfter,
+  }
+  assert.deepEqual(told, [certificate, certificate])
+})
+
+test('a pin on the certificate, or on its public key, lets exactly that one in; another server gets no request (claims: D12 D29 D35)', async (t) => {
+  const told: unknown[] = []
+  const onDistrust = (...distrust: unknown[]) => void told.push(distrust)
+  const { origin, asked, certPem } = await system(t, good)
+  const { raw, publicKey } = new X509Certificate(certPem)
+  const fits = [hex(raw), hex(spki(publicKey))]
+  for (const pin of fits) {
+    const client = makeHttp(clientOptions(origin, { pin, onDistrust }))
+    t.after(client.close)
+    assert.deepEqual(await outcome(client.forCall().get('/x', Ok)), { ok: true })
+  }
+  assert.deepEqual([asked.length, told], [2, []])
+
+  const other = await system(t, good, { pin: fits[0]!, onDistrust })
+  const shown = hex(new X509Certificate(other.certPem).raw)
+  const refused = ['upstream-untrusted', 'The certificate is not the one that this connection is pinned to']
+  assert.deepEqual(await outcome(other.http.get('/x', Ok)), refused)
+  assert.deepEqual(await outcome(other.http.send('POST', '/x', Ok, {})), refused)
+  assert.equal(other.asked.length, 0)
+  assert.deepEqual(
+    told.map((distrust) => [(distrust as unknown[])[0], (distrust as { fingerprint: string }[])[1]?.fingerprint]),
+    [
+      ['other-pin', shown],
+      ['other-pin', shown],
+    ],
+  )
 })
 
 test('nobody listening, and a name that does not resolve, are unreachable', async (t) => {

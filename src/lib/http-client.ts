@@ -6,8 +6,10 @@ import type { Exchange, Fault, Http, Outgoing, Query } from '../core/connector.t
 import { Problem } from '../core/problem.ts'
 import { originFault } from './http-address.ts'
 import { type Health, makeBreaker, makeSlots } from './http-breaker.ts'
-import { type ClientCertificate, makeConnector } from './http-connect.ts'
+import { type ClientCertificate, makeConnector, PinMismatch, type ShownCertificate } from './http-connect.ts'
 import {
+  type Distrust,
+  distrustOf,
   type Explain,
   faultProblem,
   faultSaid,
@@ -63,8 +65,12 @@ export type HttpOptions = {
   readonly sign: (request: Outgoing) => Promise<Signed>
   /** A TLS client certificate and its key, asked for before each new connection. */
   readonly clientCertificate?: () => Promise<ClientCertificate | undefined>
-  /** Told when the system's certificate ends, with each new connection. */
-  readonly onCertificate?: (endsAt: Date) => void
+  /** SHA-256 in hex of the only certificate, or public key, that is talked to; else `upstream-untrusted`. */
+  readonly pin?: string
+  /** Told the system's certificate with each new connection. */
+  readonly onCertificate?: (certificate: ShownCertificate) => void
+  /** Told when a call ended because the system is not trusted; `shown` where a pin refused its certificate. */
+  readonly onDistrust?: (reason: Distrust, shown?: ShownCertificate) => void
   readonly explain?: Explain
   readonly allowLoopback: boolean
   readonly userAgent: string
@@ -96,7 +102,7 @@ export type HttpClient = {
 
 /** HTTP to one https origin with the rules of the connector contract; throws `invalid-input` for an address it never uses. */
 export function makeHttp(options: HttpOptions): HttpClient {
-  const { url, caPem, clientCertificate, onCertificate, allowLoopback } = options
+  const { url, caPem, clientCertificate, pin, onCertificate, allowLoopback } = options
   const fault = originFault(url, { allowLoopback })
   if (fault !== undefined) throw new Problem('invalid-input', `The address ${fault}`)
   const limits = { ...httpLimits, ...options.limits }
@@ -108,6 +114,7 @@ export function makeHttp(options: HttpOptions): HttpClient {
       timeoutMs: limits.connectMs,
       ...(caPem !== undefined && { caPem }),
       ...(clientCertificate && { clientCertificate }),
+      ...(pin !== undefined && { pin }),
       ...(onCertificate && { onCertificate }),
     }),
     allowH2: false,
@@ -196,11 +203,17 @@ async function guarded(wire: Wire, call: HttpCall, ask: Ask): Promise<{ reply: R
     return { reply, value }
   } catch (error) {
     const problem = outcome(error, call, timeout)
+    if (problem instanceof Problem && problem.type === 'upstream-untrusted') tellDistrust(wire, problem.cause)
     leaveBreaker?.(faultHealth(problem))
     throw problem
   } finally {
     leaveSlot?.()
   }
+}
+
+function tellDistrust({ options }: Wire, fault: unknown): void {
+  const reason = distrustOf(fault)
+  if (reason) options.onDistrust?.(reason, fault instanceof PinMismatch ? fault.shown : undefined)
 }
 
 function outcome(error: unknown, call: HttpCall, timeout: AbortSignal): unknown {

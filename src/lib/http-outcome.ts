@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { Exchange, Fault } from '../core/connector.ts'
 import { Problem, type ProblemType } from '../core/problem.ts'
-import { AddressRefused } from './http-connect.ts'
+import { AddressRefused, PinMismatch } from './http-connect.ts'
 import { parseXml, XmlFault } from './xml.ts'
 
 /** A response as read from the wire: the body is complete and below the size cap. */
@@ -110,6 +110,32 @@ const unreachable: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'There is no network route to the connected system',
 }
 
+/** Why a system is not talked to, in words for programs and in sentences for people. */
+const distrusts = {
+  'unknown-authority': 'The certificate was issued by an authority that this connection does not trust',
+  'other-host': 'The certificate is for another host name',
+  expired: 'The certificate has expired',
+  'not-yet-valid': 'The certificate is not valid yet',
+  unfit: 'The certificate cannot be used for this',
+  'other-pin': 'The certificate is not the one that this connection is pinned to',
+  'no-tls': 'No TLS connection could be agreed (TLS 1.2 or newer is needed)',
+}
+
+export type Distrust = keyof typeof distrusts
+export const distrustReasons = Object.keys(distrusts) as [Distrust, ...Distrust[]]
+
+/** Why a fault below HTTP means that the system is not trusted; undefined for every other fault. */
+export function distrustOf(error: unknown): Distrust | undefined {
+  if (error instanceof PinMismatch) return 'other-pin'
+  const code = codeOf(error)
+  if (unknownIssuer.has(code)) return 'unknown-authority'
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'other-host'
+  if (code === 'CERT_HAS_EXPIRED') return 'expired'
+  if (code === 'CERT_NOT_YET_VALID') return 'not-yet-valid'
+  if (/^CERT_|^INVALID_(CA|PURPOSE)|PATH_LENGTH/.test(code)) return 'unfit'
+  return /^ERR_SSL_|^EPROTO$/.test(code) ? 'no-tls' : undefined
+}
+
 function faultOf(error: unknown): { type: ProblemType; detail: string } | undefined {
   const code = codeOf(error)
   if (error instanceof AddressRefused)
@@ -117,14 +143,8 @@ function faultOf(error: unknown): { type: ProblemType; detail: string } | undefi
       type: 'upstream-unreachable',
       detail: 'The address of the connected system is one that Atlas never connects to (docs/operate/connections.md)',
     }
-  const untrusted = (why: string) => ({ type: 'upstream-untrusted' as const, detail: `The certificate ${why}` })
-  if (unknownIssuer.has(code)) return untrusted('was issued by an authority that this connection does not trust')
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return untrusted('is for another host name')
-  if (code === 'CERT_HAS_EXPIRED') return untrusted('has expired')
-  if (code === 'CERT_NOT_YET_VALID') return untrusted('is not valid yet')
-  if (/^CERT_|^INVALID_(CA|PURPOSE)|PATH_LENGTH/.test(code)) return untrusted('cannot be used for this')
-  if (/^ERR_SSL_|^EPROTO$/.test(code))
-    return { type: 'upstream-untrusted', detail: 'No TLS connection could be agreed (TLS 1.2 or newer is needed)' }
+  const distrust = distrustOf(error)
+  if (distrust) return { type: 'upstream-untrusted', detail: distrusts[distrust] }
   if (timeouts.has(code)) return { type: 'upstream-timeout', detail: 'The connected system took too long to answer' }
   if (resets.has(code))
     return { type: 'upstream-unreachable', detail: 'The connected system broke the network connection' }

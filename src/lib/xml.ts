@@ -10,6 +10,8 @@ export class XmlFault extends Error {
 }
 
 const deepest = 64
+/** Elements and attributes. An element is four bytes on the wire and two hundred in memory. */
+const most = 1_000_000
 
 type Open = { name: string; attributes: Record<string, string>; text: string; children: XmlElement[] }
 
@@ -21,6 +23,12 @@ export function parseXml(text: string): XmlElement {
   const stack: Open[] = []
   let root: XmlElement | undefined
   const parser = new SaxesParser({ xmlns: false, position: false })
+  let count = 0
+  const countOne = () => {
+    if (++count > most) throw new XmlFault('has too many elements')
+  }
+  parser.on('opentagstart', countOne)
+  parser.on('attribute', countOne)
   parser.on('error', (error) => {
     throw new XmlFault(error.message.slice(0, 200))
   })

@@ -164,7 +164,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
 
   const gate: GateParts = {
     catalog: makeCatalog(all),
-    resolve: async (resource) => resource,
+    resolve: async (resource) => ({ resource }),
     whyClosed: async () => undefined,
     limit: ({ id }) => {
       const count = (used.get(id) ?? 0) + 1
@@ -172,6 +172,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
       if (count > limit) throw new Problem('rate-limited', 'Too many calls', { retryAfterSeconds: 7 })
       return { limit, remaining: limit - count, resetSeconds: 9, windowSeconds: 60 }
     },
+    note: () => {},
     decide: ({ principal, action, approved: granted }) => {
       const permits = principal.name === 'admin' || (principal.name === 'viewer' && action.access === 'read')
       const asks = permits && action.access === 'destroy' && !granted
@@ -220,6 +221,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
       tile: async (path) => (path === '0/000.p/1' ? Buffer.alloc(32, 1) : undefined),
       vkey: 'atlas+00000000+AAAA',
     },
+    exportFile: async () => undefined,
     health: { ready: async () => ({ database: true }) },
     rateLimitHeaders: (state) => ({
       'ratelimit-policy': `"default";q=${state.limit};w=${state.windowSeconds}`,

@@ -4,7 +4,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import { z } from 'zod'
-import { makeCa } from '../../simulators/lib/ca.ts'
+import { type Issued, type IssueOptions, makeCa } from '../../simulators/lib/ca.ts'
 import { defineConnector, type Observation, type Query } from '../core/connector.ts'
 import type { Secret } from '../core/secret.ts'
 import { makeConnections } from '../features/connections/connections.ts'
@@ -22,6 +22,9 @@ export const toyMigrations = [...vaultMigrations, ...connectionsMigrations]
 export const toyToken = 'toy-token-0123456789'
 const ca = makeCa('Toy CA')
 export const toyCa = ca.caPem
+/** A certificate that a toy system can show. */
+export const issueToy = (options: Partial<IssueOptions> = {}): Issued =>
+  ca.issue({ commonName: 'toy', hosts: ['127.0.0.1'], ...options })
 
 const Item = z.object({ id: z.int(), name: z.string() })
 const Page = z.object({ items: z.array(Item), gone: z.array(z.int()), next: z.int().nullable(), total: z.int() })
@@ -35,22 +38,32 @@ export type ToySystem = {
   /** Answers the n-th page in its own way; true when it did. */
   onPage: (page: number, response: ServerResponse) => boolean | Promise<boolean>
   pages: string[]
+  /** Requests that arrived, whatever they asked. */
+  requests: number
+  /** Shows another certificate from now on, to new connections. */
+  show: (certificate: Issued) => void
   readonly url: string
 }
 
 const pageSize = 100
 
 export async function startToy(t: TestContext): Promise<ToySystem> {
-  const { certPem, keyPem } = ca.issue({ commonName: 'toy', hosts: ['127.0.0.1'] })
+  const { certPem, keyPem } = issueToy()
   const state = {
     items: [] as Item[],
     gone: [] as number[],
     token: toyToken,
     onPage: (() => false) as ToySystem['onPage'],
     pages: [] as string[],
+    requests: 0,
+    show: ({ certPem, keyPem }: Issued): void => {
+      server.setSecureContext({ cert: certPem, key: keyPem })
+      server.closeIdleConnections()
+    },
     url: '',
   }
   const server = createServer({ cert: certPem, key: keyPem }, (request, response) => {
+    state.requests++
     answer(state, new URL(request.url ?? '/', 'https://toy'), request.headers.authorization, response).catch(() =>
       response.destroy(),
     )
@@ -95,10 +108,7 @@ export const toy = defineConnector({
     const { version } = await http.get('/status', z.object({ version: z.string() }))
     return { version, account: 'atlas', warnings: ['The token may write'] }
   },
-  webhook: {
-    signature: { header: 'x-toy-signature', scheme: 'hmac-sha256', prefix: 'sha256=' },
-    deliveryId: ({ headers }) => headers['x-toy-delivery'],
-  },
+  webhook: { signature: { header: 'x-toy-signature', scheme: 'hmac-sha256', prefix: 'sha256=' } },
   explain: (_status, body) => z.object({ detail: z.string() }).safeParse(body).data?.detail,
   async *sync({ http, cursor }) {
     let page: number | null = 0
@@ -177,6 +187,7 @@ export async function makeToyRoom(t: TestContext, database: Database, parts: Par
     allowLoopback: true,
     now: clock.now,
     log: { info() {}, warn() {}, error() {} },
+    onEvent: async () => {},
     ...parts,
   })
   t.after(connections.close)

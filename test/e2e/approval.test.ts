@@ -131,6 +131,46 @@ test('a connection is read-only until it is opened: its writing tools are absent
   assert.ok((await names()).includes('netbox.journal.add'))
 })
 
+test('a yes is for the connection as it was: an edit in between ends it', async (t) => {
+  const { atlas, tokenOf, signIn, journals } = await lab(t)
+  const agent = await mcpClient(t, atlas, { token: await tokenOf('operator') })
+  const reviewer = await signIn('rosa', 'operator')
+  const wanted = journal('1', 'Fan 2 replaced.')
+  const { pending } = await call(agent, wanted)
+  const path = `/api/v1/approvals/${pending}/approve`
+  assert.equal((await atlas.ask('POST', path, { token: reviewer, body: {} })).status, 200)
+
+  await atlas.api('PATCH', '/connections/lab', { allowWrites: false })
+  await atlas.api('PATCH', '/connections/lab', { allowWrites: true })
+  const afterwards = await call(agent, wanted)
+
+  assert.match(afterwards.pending ?? '', /^apr_/)
+  assert.notEqual(afterwards.pending, pending)
+  assert.equal(journals(), 0)
+})
+
+test('whoever may not see a connection does not learn whether there is one', async (t) => {
+  const { atlas, connection } = await lab(t)
+  await connectSecond(atlas, t)
+  const own = await atlas.api<{ token: string }>('POST', '/tokens', {
+    name: 'of one',
+    agent: 'of one',
+    role: 'viewer',
+    scope: `connection/${connection}`,
+  })
+  const { items } = await atlas.api<{ items: { id: string }[] }>('GET', '/connections/other/syncs')
+  const token = own.token
+  const answerTo = async (path: string) => {
+    const { status, body } = await atlas.ask<{ detail: string }>('GET', `/api/v1${path}`, { token })
+    return [status, body.detail]
+  }
+
+  assert.equal((await answerTo('/connections/lab'))[0], 200)
+  const [there, nowhere] = ['/connections/other', '/connections/nowhere']
+  assert.deepEqual(await answerTo(there), await answerTo(nowhere))
+  assert.deepEqual(await answerTo(`/syncs/${items[0]?.id}`), await answerTo(`/syncs/syn_${'0'.repeat(24)}`))
+})
+
 test('a denied call stays undone, and a user who asked cannot approve the own call', async (t) => {
   const { atlas, tokenOf, signIn, journals } = await lab(t)
   const agent = await mcpClient(t, atlas, { token: await tokenOf('operator') })
@@ -147,6 +187,12 @@ test('a denied call stays undone, and a user who asked cannot approve the own ca
   const late = await atlas.ask('POST', `/api/v1/approvals/${pending}/approve`, { token: reviewer, body: {} })
   assert.equal(late.status, 409, 'a denial is final')
 })
+
+async function connectSecond(atlas: Awaited<ReturnType<typeof startAtlas>>, t: TestContext): Promise<void> {
+  const netbox = await startNetbox({ seed: 5, devices: 24, vms: 0 })
+  t.after(netbox.stop)
+  await sync(atlas, await connect(atlas, netbox, 'other'))
+}
 
 function journal(id: string, comment: string) {
   return { connection: 'lab', kind: 'device', id, comment }

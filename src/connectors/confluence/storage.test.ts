@@ -38,3 +38,17 @@ test('A multipart body is read back by another reader as it was, bytes and all',
   assert.deepEqual(new Uint8Array(await file.arrayBuffer()), bytes)
   assert.notEqual(contentType, multipart([]).contentType, 'the boundary is random')
 })
+
+const long = 1_000_000
+// Each took minutes or hours while a pattern began anew at every character.
+for (const [name, storage, text] of [
+  ['parameters without an end', '<ac:parameter '.repeat(long), undefined],
+  ['CDATA without an end', '<![CDATA['.repeat(long), undefined],
+  ['spaces', `a${' '.repeat(long)}b\n`, `a${' '.repeat(long)}b`],
+  ['CDATA in text', 'a<![CDATA[<b>&amp;]]>c<![CDATA[d]]>', 'a<b>&amp;cd'],
+] as const)
+  test(`The words of a page are found at once, whoever wrote it: ${name}`, () => {
+    const words = plainText(storage)
+
+    if (text !== undefined) assert.equal(words, text)
+  })

@@ -30,20 +30,31 @@ const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>',
 
 /** The words of a page for reading, without its markup. Parameters of macros are left out: they can hold credentials. */
 export function plainText(storage: string): string {
-  return storage
-    .replaceAll(/<ac:parameter\b[^>]*>[^<]*<\/ac:parameter>/gi, '')
-    .replaceAll(/<!\[CDATA\[([\s\S]*?)\]\]>/g, (_, text: string) =>
-      text.replaceAll('&', '&amp;').replaceAll('<', '&lt;'),
-    )
+  return withoutCdata(storage.replaceAll(/<ac:parameter\b[^<>]*>[^<]*<\/ac:parameter>/gi, ''))
     .replaceAll(/<\/t[dh]>/gi, '\t')
     .replaceAll(blocks, '\n')
     .replaceAll(/<[^<>]*>/g, '')
     .replaceAll(/&(?:#(\d{1,7})|#x([\da-f]{1,6})|(\w{1,10}));/gi, (whole, decimal, hex, name) =>
-      decimal || hex ? sign(decimal ? Number(decimal) : Number.parseInt(hex, 16)) : (entities[name] ?? whole),
+      decimal || hex
+        ? sign(decimal ? Number(decimal) : Number.parseInt(hex, 16))
+        : (Object.hasOwn(entities, name) && entities[name]) || whole,
     )
-    .replaceAll(/[\t ]+\n/g, '\n')
+    .replaceAll(/(?<![\t ])[\t ]+\n/g, '\n')
     .replaceAll(/\n{3,}/g, '\n\n')
     .trim()
+}
+
+// The patterns of this file look at each character a bounded number of times: whoever writes a page must not stop the hub.
+
+/** What stands in CDATA as text. */
+function withoutCdata(storage: string): string {
+  const [first = '', ...others] = storage.split('<![CDATA[')
+  const plain = others.map((part) => {
+    const end = part.indexOf(']]>')
+    if (end < 0) return `<![CDATA[${part}`
+    return part.slice(0, end).replaceAll('&', '&amp;').replaceAll('<', '&lt;') + part.slice(end + 3)
+  })
+  return first + plain.join('')
 }
 
 function sign(code: number): string {

@@ -20,10 +20,7 @@ export const jira = defineConnector({
   check,
   sync,
   explain,
-  webhook: {
-    signature: { header: 'x-hub-signature', scheme: 'hmac-sha256', prefix: 'sha256=' },
-    deliveryId: ({ headers }) => headers['x-atlassian-webhook-identifier'],
-  },
+  webhook: { signature: { header: 'x-hub-signature', scheme: 'hmac-sha256', prefix: 'sha256=' } },
   actions,
   tested: ['the simulator in simulators/jira, Cloud and Data Center'],
 })

@@ -33,7 +33,6 @@ export const netbox = defineConnector({
   check,
   sync,
   explain,
-  // It sends no delivery id: its bodies hold the time and the request's id, so the body names the delivery.
   webhook: { signature: { header: 'x-hook-signature', scheme: 'hmac-sha512' } },
   actions,
   tested: ['the simulator in simulators/netbox, built to 4.6.8'],

@@ -6,7 +6,11 @@ export function isSecretName(path: string): boolean {
   return secretName.test(path)
 }
 
+/** No more of a value is shown than is looked at here. */
+const longestLook = 2000
+
 /** A value that is a secret whatever it is called: a PEM key, a JSON web token, an address with a password. */
-export function looksSecret(value: string): boolean {
+export function looksSecret(whole: string): boolean {
+  const value = whole.slice(0, longestLook)
   return /-----BEGIN|\beyJ[\w-]{10,}\.[\w-]{10,}\.|\b[a-z][a-z0-9+.-]*:\/\/[^\s/@:]+:[^\s/@]+@/i.test(value)
 }

@@ -14,7 +14,8 @@ export function explain(_status: number, body: unknown): Fault | undefined {
 export function meaningOf(what: XmlElement | undefined): Fault {
   const type = what?.attributes['type'] ?? what?.name.replace(/Fault$/, '') ?? ''
   const name = /^(?:\w{1,20}:)?(\w{1,60})$/.exec(type)?.[1] ?? 'an unknown fault'
-  const known = meanings[name]
+  // The name is the system's own word, which could be that of something that every object has.
+  const known = Object.hasOwn(meanings, name) ? meanings[name] : undefined
   if (!known) return { type: 'upstream-failed', detail: `vCenter reports ${name}.` }
   if (name !== 'NoPermission') return known
   const privilege = /^[\w.]{1,80}$/.exec(textAt(what, 'privilegeId') ?? '')?.[0]

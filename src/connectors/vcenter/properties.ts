@@ -1,4 +1,5 @@
 import type { Http, XmlElement } from '../../core/connector.ts'
+import { Problem } from '../../core/problem.ts'
 import { all, at, el, type Ref, read, refEl, textAt, type Xml } from './soap.ts'
 
 /** What was read of one managed object: by property path, only those that are set and may be read. */
@@ -19,8 +20,11 @@ export async function* retrieve(
   const options = el('options', [el('maxObjects', pageSize)])
   const args = [filterSpec('specSet', wanted, selection), options]
   let [page] = await read(http, { method: 'RetrievePropertiesEx', self, args })
+  const count = counter()
   while (page) {
-    yield all(page, 'objects').map(foundIn)
+    const objects = all(page, 'objects')
+    count(objects.length + 1)
+    yield objects.map(foundIn)
     const token = textAt(page, 'token')
     if (token === undefined) return
     ;[page] = await read(http, { method: 'ContinueRetrievePropertiesEx', self, args: [el('token', token)] })
@@ -29,9 +33,22 @@ export async function* retrieve(
 
 /** Reads few objects at once. */
 export async function retrieveAll(http: Http, self: Ref, wanted: Wanted, selection: Selection): Promise<Found[]> {
-  const found: Found[] = []
-  for await (const page of retrieve(http, self, { wanted, selection, pageSize: 1000 })) found.push(...page)
-  return found
+  const found: Found[][] = []
+  const count = counter(100_000)
+  for await (const page of retrieve(http, self, { wanted, selection, pageSize: 1000 })) {
+    count(page.length)
+    found.push([...page])
+  }
+  return found.flat()
+}
+
+/** More than any vCenter has: one that sends without end must not fill the memory. */
+export function counter(most = 1_000_000): (more: number) => void {
+  let count = 0
+  return (more) => {
+    count += more
+    if (count > most) throw new Problem('upstream-invalid', 'vCenter sends more than it can have')
+  }
 }
 
 export function filterSpec(name: string, wanted: Wanted, selection: Selection): Xml {

@@ -14,7 +14,7 @@ import { explain } from './explain.ts'
 import { vcenter } from './index.ts'
 import { observe } from './observe.ts'
 import { readOffSince } from './power-events.ts'
-import { type Found, foundIn } from './properties.ts'
+import { type Found, foundIn, retrieveAll } from './properties.ts'
 import { serviceOf } from './service.ts'
 import { all, at, el } from './soap.ts'
 import { runTask } from './tasks.ts'
@@ -197,6 +197,8 @@ const faults = [
   ['InvalidPowerState', 'conflict'],
   ['NotImplemented', 'conflict'],
   ['SomethingNew', { type: 'upstream-failed', detail: 'vCenter reports SomethingNew.' }],
+  ['constructor', { type: 'upstream-failed', detail: 'vCenter reports constructor.' }],
+  ['__proto__', { type: 'upstream-failed', detail: 'vCenter reports __proto__.' }],
   ['https://vc.example.net/secret', { type: 'upstream-failed', detail: 'vCenter reports an unknown fault.' }],
 ] as const
 test('A SOAP fault is told as what it means, whatever its status; nothing of its text is shown', () => {
@@ -386,6 +388,43 @@ test('Updates that say that there are more, but do not go on, end', async () => 
 
   assert.deepEqual(await readChanges(http, scene().service, '6'), { changes: [], version: '7' })
   assert.equal(bodies.length, 2)
+})
+
+test('What is sent without end is given up before it fills the memory', async () => {
+  let calls = 0
+  const endless = (method: string, inside: (call: number) => string) =>
+    ({
+      exchange: async (_: unknown, schema: { parse: (body: unknown) => unknown }) => ({
+        status: 200,
+        headers: {},
+        body: schema.parse(
+          parseXml(`<Envelope><Body><${method}Response>${inside(++calls)}</${method}Response></Body></Envelope>`),
+        ),
+      }),
+    }) as unknown as Http
+  const { service } = scene()
+  const changed = Array.from({ length: 1000 }, () => '<objectSet><obj type="Folder">f</obj></objectSet>').join('')
+  const updates = endless(
+    'WaitForUpdatesEx',
+    (call) =>
+      `<returnval><version>${call}</version><filterSet>${changed}</filterSet><truncated>true</truncated></returnval>`,
+  )
+  await assert.rejects(readChanges(updates, service, '0'), { type: 'upstream-invalid' })
+  assert.equal(calls, 1000)
+
+  let first = true
+  const pages = {
+    exchange: (...given: Parameters<Http['exchange']>) => {
+      const method = first ? 'RetrievePropertiesEx' : 'ContinueRetrievePropertiesEx'
+      first = false
+      return endless(
+        method,
+        () =>
+          `<returnval><token>more</token>${'<objects><obj type="Folder">f</obj></objects>'.repeat(1000)}</returnval>`,
+      ).exchange(...given)
+    },
+  } as unknown as Http
+  await assert.rejects(retrieveAll(pages, service.propertyCollector, {}, []), { type: 'upstream-invalid' })
 })
 
 test('Folders that are in each other end nowhere, and not never', () => {

@@ -71,7 +71,8 @@ const powers: Readonly<Record<string, NonNullable<Facts['power']>>> = {
 /** `powerSince` is left out where vCenter does not know: it keeps no time of switching off but the event. */
 function factsOf({ offSince }: Scene, found: Found): Facts {
   const { ref, properties } = found
-  const power = powers[textOf(found, 'runtime.powerState') ?? '']
+  const state = textOf(found, 'runtime.powerState') ?? ''
+  const power = Object.hasOwn(powers, state) ? powers[state] : undefined
   const isTemplate = booleanAt(properties.get('config.template'))
   const since = {
     on: timeAt(properties.get('runtime.bootTime')),

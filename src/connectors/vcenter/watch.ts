@@ -1,7 +1,7 @@
 import type { Http } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import { signals, viewTypes } from './models.ts'
-import { filterSpec, inView, refOf, retrieveAll, these } from './properties.ts'
+import { counter, filterSpec, inView, refOf, retrieveAll, these } from './properties.ts'
 import type { Service } from './service.ts'
 import { all, booleanAt, el, type Ref, read, refEl, textAt, timeAt } from './soap.ts'
 
@@ -63,6 +63,7 @@ export async function readChanges(http: Http, service: Service, version: string)
 }
 
 async function* updateSets(http: Http, { propertyCollector: self }: Service, from: string) {
+  const count = counter()
   for (let version = from; ; ) {
     const options = el('options', [el('maxWaitSeconds', 0), el('maxObjectUpdates', 1000)])
     const args = [el('version', version), options]
@@ -77,6 +78,7 @@ async function* updateSets(http: Http, { propertyCollector: self }: Service, fro
         kind: textAt(object, 'kind'),
         names: all(object, 'changeSet').flatMap((change) => textAt(change, 'name') ?? []),
       }))
+    count(updates.length + 1)
     yield { version: next, updates }
     if (booleanAt(set, 'truncated') !== true || next === version) return
     version = next

@@ -40,10 +40,7 @@ export const zammad = defineConnector({
   check,
   sync,
   explain,
-  webhook: {
-    signature: { header: 'x-hub-signature', scheme: 'hmac-sha1', prefix: 'sha1=' },
-    deliveryId: ({ headers }) => headers['x-zammad-delivery'],
-  },
+  webhook: { signature: { header: 'x-hub-signature', scheme: 'hmac-sha1', prefix: 'sha1=' } },
   actions,
   tested: ['the simulator in simulators/zammad, built to the documentation of 6.5'],
 })

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline/promises'
 import { CliError } from './client.ts'
 
 /**
@@ -6,12 +7,33 @@ import { CliError } from './client.ts'
  * Never from the command line, which every user of the machine can read in the process list.
  */
 export async function askSecret(label: string, file: string | undefined): Promise<string> {
-  if (file !== undefined && file !== '-') return trimmed(label, readSecretFile(file))
+  if (file !== undefined && file !== '-') return trimmed(label, readFile(file))
   if (file === '-' || !process.stdin.isTTY) return trimmed(label, await readAll(process.stdin))
   return trimmed(label, await prompt(`${label}: `))
 }
 
-function readSecretFile(file: string): string {
+/** Like `askSecret` for a new password: asked for twice on a terminal, because nobody sees what is typed. */
+export async function askNewPassword(label: string, file: string | undefined): Promise<string> {
+  const password = await askSecret(label, file)
+  if (file !== undefined || !process.stdin.isTTY) return password
+  if (password !== (await askSecret('Once more', undefined)))
+    throw new CliError('The two are not the same. Try again.', 2)
+  return password
+}
+
+/** One visible line from the terminal; without one, `option` says how to give it. */
+export async function askLine(label: string, option: string): Promise<string> {
+  if (!process.stdin.isTTY) throw new CliError(`${label}: give it with ${option}`, 2)
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return (await lines.question(`${label}: `)).trim()
+  } finally {
+    lines.close()
+  }
+}
+
+/** A text file that a person named. */
+export function readFile(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {

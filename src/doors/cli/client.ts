@@ -1,6 +1,7 @@
 import { lstatSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { explainUnreachable } from './unreachable.ts'
 
 /** A failure that the person at the terminal can act on. `exitCode` 1: it failed; 2: wrong usage or configuration. */
 export class CliError extends Error {
@@ -14,6 +15,8 @@ export class CliError extends Error {
   }
 }
 
+export const defaultUrl = 'http://127.0.0.1:8080'
+
 export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>
 export type Json = Record<string, unknown>
 
@@ -22,15 +25,17 @@ export type Client = {
   readonly url: string
   readonly token: () => string
   get(path: string, query?: Query): Promise<Json>
-  send(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Json>
+  send(method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Json>
   bytes(path: string): Promise<Buffer>
+  /** The answer to a GET before its body, for what must not be whole in memory. */
+  fetch(path: string): Promise<Response>
 }
 
 type Parts = { readonly url?: string | undefined; readonly env: NodeJS.ProcessEnv }
 
 /** `url` from `--server`, `ATLAS_URL` or the default; the token from `ATLAS_TOKEN`, `ATLAS_TOKEN_FILE` or `atlas login`. */
 export function makeClient({ url: wanted, env }: Parts): Client {
-  const url = (wanted ?? env['ATLAS_URL'] ?? 'http://127.0.0.1:8080').replace(/\/+$/, '')
+  const url = (wanted ?? (env['ATLAS_URL'] || defaultUrl)).replace(/\/+$/, '')
   const { protocol, hostname } = parseUrl(url)
   const loopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
   if (protocol !== 'https:' && !loopback)
@@ -51,7 +56,7 @@ export function makeClient({ url: wanted, env }: Parts): Client {
       ...(body !== undefined && { body: JSON.stringify(body) }),
     }
     const response = await fetch(target, init).catch((error: unknown) => {
-      throw new CliError(`No answer from ${url} (${causeOf(error)}). Is the server running? Start it with: npm start`)
+      throw new CliError(explainUnreachable(url, error))
     })
     if (!response.ok) throw await failure(response)
     return response
@@ -59,13 +64,14 @@ export function makeClient({ url: wanted, env }: Parts): Client {
   const json = async (response: Response): Promise<Json> => {
     const answer: unknown = await response.json().catch(() => undefined)
     if (typeof answer === 'object' && answer !== null) return answer as Json
-    throw new CliError(`${url} does not answer like Atlas; check ATLAS_URL or --server`)
+    throw new CliError(`${url} answers, but not like Atlas; check ATLAS_URL or --server`)
   }
   return {
     url,
     token,
     get: async (path, query) => json(await call('GET', `/api/v1${path}`, query)),
     send: async (method, path, body) => json(await call(method, `/api/v1${path}`, undefined, body)),
+    fetch: (path) => call('GET', path),
     bytes: async (path) => Buffer.from(await (await call('GET', path)).arrayBuffer()),
   }
 }
@@ -89,8 +95,13 @@ function findToken(env: NodeJS.ProcessEnv, url: string): string {
 }
 
 async function failure(response: Response): Promise<CliError> {
-  const problem = (await response.json().catch(() => ({}))) as { title?: string; detail?: string; requestId?: string }
-  const words = [problem.title ?? `The server answered ${response.status}`, problem.detail].filter(Boolean).join(': ')
+  const isProblem = response.headers.get('content-type')?.startsWith('application/problem+json')
+  if (!isProblem)
+    return new CliError(
+      `${new URL(response.url).origin} answered ${response.status} and not like Atlas; check ATLAS_URL or --server`,
+    )
+  const problem = (await response.json().catch(() => ({}))) as Shown
+  const words = wordsOf(problem)
   const isSignIn = /\/(login|setup)$/.test(new URL(response.url).pathname)
   const hint = response.status === 401 && !isSignIn ? '. Run `atlas login`, or check ATLAS_TOKEN' : ''
   return new CliError(
@@ -100,12 +111,20 @@ async function failure(response: Response): Promise<CliError> {
   )
 }
 
+type Shown = {
+  readonly title?: string
+  readonly detail?: string
+  readonly requestId?: string
+  readonly errors?: readonly { readonly field: string; readonly rule: string }[]
+}
+
+/** What was wrong with the input is said by the names of the fields, without what only programs need. */
+function wordsOf({ title, detail, errors = [] }: Shown): string {
+  if (errors.length > 0) return errors.map(({ field, rule }) => `${field.replace(/^\//, '')}: ${rule}`).join('; ')
+  return [title, detail].filter(Boolean).join(': ')
+}
+
 function parseUrl(url: string): URL {
   if (!URL.canParse(url)) throw new CliError(`${url} is not a URL; write it like https://atlas.example.org`, 2)
   return new URL(url)
-}
-
-function causeOf(error: unknown): string {
-  const cause = (error as { cause?: { code?: string; message?: string } }).cause
-  return cause?.code ?? cause?.message ?? 'network error'
 }

@@ -1,14 +1,21 @@
 import { Command, CommanderError } from 'commander'
+import type { Secret } from '../../core/secret.ts'
 import { CliError, type Client, type Json, makeClient } from './client.ts'
 import { addAudit } from './commands/audit.ts'
 import { addConnections } from './commands/connections.ts'
+import { addExports } from './commands/exports.ts'
 import { addFindings } from './commands/findings.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInventory } from './commands/inventory.ts'
+import { addKeys } from './commands/keys.ts'
 import { addMachines } from './commands/machines.ts'
 import { addPolicy } from './commands/policy.ts'
+import { addSignIn } from './commands/sign-in.ts'
+import { addSyncs } from './commands/syncs.ts'
 import { addSystem } from './commands/system.ts'
+import { addTokens } from './commands/tokens.ts'
 import { addVault } from './commands/vault.ts'
+import type { Check } from './doctor.ts'
 import type { Output } from './output.ts'
 
 /** What works without a running server; src/main.ts hands it over, because a door knows no rooms. */
@@ -17,19 +24,33 @@ export type Local = {
   readonly serve: () => Promise<void>
   readonly init: () => Promise<Json>
   readonly verifyExport: (directory: string, vkeyFile?: string) => Promise<Json>
-  readonly checkConfig: () => readonly string[]
+  /** What can be seen of configuration, data and key on this machine. */
+  readonly inspect: () => readonly Check[]
+  /** Changes the root key of the data that is configured here. */
+  readonly rekey: (files: { oldKeyFile?: string; newKeyFile?: string }) => Promise<Json>
+  /** Reads a store of Fernet tokens; `failed` are those that the key does not open. */
+  readonly readFernet: (file: string, keyFile: string) => Promise<FernetStore>
   readonly serveStdio: (options: { url: string; token: string }) => Promise<void>
+}
+
+export type FernetStore = {
+  readonly secrets: readonly { readonly name: string; readonly value: Secret }[]
+  readonly failed: readonly { readonly name: string; readonly reason: string }[]
 }
 
 export type Shell = {
   readonly env: NodeJS.ProcessEnv
   readonly local: Local
   readonly client: () => Client
+  /** For what the server tells everybody; it needs no token. */
+  readonly open: () => Client
   /** The server that commands go to. */
   readonly url: () => string
   readonly output: () => Output
   /** A POST that needs no token: sign-in and set-up. */
-  readonly signIn: (path: '/login' | '/setup', body: Json) => Promise<Json>
+  readonly signIn: (path: '/login' | '/setup', body: Json, url?: string) => Promise<Json>
+  /** Whether a person said which server, rather than the default. */
+  readonly isServerNamed: () => boolean
   readonly program: Command
 }
 
@@ -53,9 +74,14 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
   addInventory(program, shell)
   addFindings(program, shell)
   addMachines(program, shell)
+  addExports(program, shell)
   addConnections(program, shell)
+  addSyncs(program, shell)
   addVault(program, shell)
+  addSignIn(program, shell)
+  addKeys(program, shell)
   addIdentity(program, shell)
+  addTokens(program, shell)
   addPolicy(program, shell)
   addAudit(program, shell)
   inherit(program)
@@ -69,19 +95,18 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
 
 function makeShell(program: Command, env: NodeJS.ProcessEnv, local: Local): Shell {
   const options = () => program.opts<{ json?: boolean; server?: string }>()
+  const open = (url = options().server) =>
+    makeClient({ url, env: { ...env, ATLAS_TOKEN: env['ATLAS_TOKEN'] || 'none' } })
   return {
     env,
     local,
     program,
     client: () => makeClient({ url: options().server, env }),
+    open: () => open(),
     url: () => makeClient({ url: options().server, env }).url,
     output: () => ({ json: options().json === true, out: process.stdout, err: process.stderr }),
-    signIn: (path, body) =>
-      makeClient({ url: options().server, env: { ...env, ATLAS_TOKEN: env['ATLAS_TOKEN'] || 'none' } }).send(
-        'POST',
-        path,
-        body,
-      ),
+    isServerNamed: () => Boolean(options().server ?? env['ATLAS_URL']),
+    signIn: (path, body, url) => open(url).send('POST', path, body),
   }
 }
 

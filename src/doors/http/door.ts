@@ -4,6 +4,7 @@ import { Problem } from '../../core/problem.ts'
 import { newId } from '../../lib/ids.ts'
 import { answerBrokenConnection, answerExpectation, sendProblem } from './answer.ts'
 import { auditFileRoutes } from './audit-files.ts'
+import { exportRoute } from './exports.ts'
 import { makeGuard } from './guard.ts'
 import { healthRoutes } from './health.ts'
 import { mcpRoute } from './mcp-endpoint.ts'
@@ -44,6 +45,7 @@ export function makeHttpDoor(parts: HttpDoorParts): { app: FastifyInstance; rout
     openapiRoute(parts),
     ...auditFileRoutes(parts),
     ...webhookRoutes(parts),
+    exportRoute(parts),
     ...(mcp ? [mcpRoute(mcp, config)] : []),
     ...restRoutes(parts),
   ]

@@ -32,7 +32,7 @@ async function readBody(request: FastifyRequest): Promise<JsonSchema> {
 }
 
 /** A parameter that could be read as more than one path segment, or as none, names nothing. */
-function pathParams(params: unknown): Readonly<Record<string, string>> {
+export function pathParams(params: unknown): Readonly<Record<string, string>> {
   const entries = Object.entries(isSchema(params) ? params : {}).map(([name, value]) => [name, String(value)] as const)
   for (const [, value] of entries)
     if (value === '' || /^\.\.?$|[/\\\p{Cc}]/u.test(value)) throw new Problem('not-found')

@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Action, Principal, Resource } from '../../core/action.ts'
 import type { Secret } from '../../core/secret.ts'
@@ -50,6 +51,8 @@ export type HttpDoorParts = {
     readonly tile: (path: string) => Promise<Uint8Array | undefined>
     readonly vkey: string
   }
+  /** The file of an export whose download the gate has let through; undefined when it is no longer there. */
+  readonly exportFile: (id: string) => Promise<FileHandle | undefined>
   /** Whether each part of the server can work: `true`, `false`, or a short word for why not. Never a secret or a path. */
   readonly health: { readonly ready: () => Promise<Readonly<Record<string, boolean | string>>> }
   readonly rateLimitHeaders: (state: LimitState) => Readonly<Record<string, string>>

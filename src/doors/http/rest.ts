@@ -1,3 +1,4 @@
+import type { FastifyReply } from 'fastify'
 import type { Action } from '../../core/action.ts'
 import { makeInputReader } from './input.ts'
 import type { HttpDoorParts } from './parts.ts'
@@ -16,17 +17,21 @@ function restRoute(action: Action, invoke: HttpDoorParts['invoke']): Route {
     public: false,
     handle: async ({ request, reply }, { call }) => {
       const answer = await invoke(call('http'), action.name, await readInput(request))
-      if ('output' in answer) return send(reply, answer.output ?? null)
-      void reply.code(202).header('location', `/api/v1/approvals/${answer.pending}`)
-      return send(reply, { pending: answer.pending, detail: pendingText(answer.pending) })
+      return 'output' in answer ? send(reply, answer.output ?? null) : sendPending(reply, answer.pending)
     },
   }
+}
+
+/** Nothing was done yet: the answer says what to wait for. */
+export function sendPending(reply: FastifyReply, approval: string) {
+  void reply.code(202).header('location', `/api/v1/approvals/${approval}`)
+  return send(reply, { pending: approval, detail: pendingText(approval) })
 }
 
 function pendingText(approval: string): string {
   return `Nothing was done yet: another person must approve this exact call. Send it again with the header Atlas-Approval: ${approval} once it is approved.`
 }
 
-function send(reply: { type: (type: string) => { send: (text: string) => unknown } }, value: unknown) {
+function send(reply: FastifyReply, value: unknown) {
   return reply.type('application/json; charset=utf-8').send(JSON.stringify(value))
 }

@@ -7,7 +7,7 @@ import { serveStdio } from './stdio.ts'
 type Seen = { url: string; headers: Record<string, string>; body: string; signal: AbortSignal }
 
 /** The bridge over a server that answers as told, and what went over both sides. */
-function bridge(answer: (seen: Seen) => Response | Promise<Response>) {
+function bridge(answer: (seen: Seen) => Response | Promise<Response>, graceMs = 30_000) {
   const [input, output] = [new PassThrough(), new PassThrough()]
   const seen: Seen[] = []
   const notes: string[] = []
@@ -23,6 +23,7 @@ function bridge(answer: (seen: Seen) => Response | Promise<Response>) {
     output,
     note: (text) => notes.push(text),
     fetch,
+    graceMs,
   })
   let written = ''
   output.on('data', (chunk) => {
@@ -183,14 +184,45 @@ test('a notification that fails is noted beside the protocol', async () => {
   assert.deepEqual([lines(), notes], [[], ['The server cannot be reached: ECONNREFUSED']])
 })
 
-test('the end of the input ends the calls that run', async () => {
+test('what was asked before the input ended is answered before the bridge ends', async () => {
+  const { input, lines, ended } = bridge(async ({ body }) => {
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
+    return json({ jsonrpc: '2.0', id: JSON.parse(body).id, result: {} })
+  })
+  input.end([1, 2].map((id) => JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/list' })).join('\n'))
+  await ended
+  assert.deepEqual(
+    lines().map(({ id }) => id),
+    [1, 2],
+  )
+})
+
+test('what comes with `initialize` in one piece carries the agreed revision too', async () => {
+  const { input, seen, ended } = bridge(async ({ body }) => {
+    await new Promise(setImmediate)
+    return json({ jsonrpc: '2.0', id: JSON.parse(body).id, result: { protocolVersion: '2025-11-25' } })
+  })
+  input.end(
+    '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}\n{"jsonrpc":"2.0","method":"notifications/initialized"}\n',
+  )
+  await ended
+  assert.deepEqual(
+    seen.map(({ headers }) => headers['mcp-protocol-version']),
+    [undefined, '2025-11-25'],
+  )
+})
+
+test('a call that goes on after the end of the input is cancelled when the grace is over', async () => {
   const { input, seen, ended } = bridge(
     ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    20,
   )
   input.write('{"jsonrpc":"2.0","id":1,"method":"tools/call"}\n')
   while (seen.length === 0) await new Promise(setImmediate)
   input.end()
+  const alive = setInterval(() => {}, 1000)
   await ended
+  clearInterval(alive)
   assert.equal(seen[0]?.signal.aborted, true)
 })
 

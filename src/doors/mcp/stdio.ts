@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 type StdioParts = {
   /** Origin of the running server, for example `https://atlas.example.org`. */
@@ -9,6 +10,8 @@ type StdioParts = {
   /** For a person: what went wrong outside the protocol. Never the standard output. */
   readonly note: (text: string) => void
   readonly fetch?: typeof globalThis.fetch
+  /** How long calls under way may still take when the input has ended; 30 seconds when absent. */
+  readonly graceMs?: number
 }
 
 type Message = {
@@ -19,13 +22,16 @@ type Message = {
 
 /**
  * `atlas mcp`: carries MCP messages between one client on stdio and the server's `POST /mcp`, in either revision.
- * It decides nothing and keeps nothing but the revision that `initialize` agreed on. Ends when the client closes its side;
- * calls still running are then cancelled.
+ * It decides nothing and keeps nothing but the revision that `initialize` agreed on. Ends when the client has closed its side
+ * and what it asked is answered; a call that takes longer than the grace is then cancelled.
  */
 export async function serveStdio(parts: StdioParts): Promise<void> {
-  const { input, output, note } = parts
+  const { input, output, note, graceMs = 30_000 } = parts
   const endpoint = new URL('/mcp', parts.url)
   const running = new Map<string | number, AbortController>()
+  const exchanges = new Set<Promise<void>>()
+  // What follows `initialize` in one piece must carry the revision that its answer agrees on.
+  let opening: Promise<void> = Promise.resolve()
   const session: { version: string | undefined } = { version: undefined }
   const write = (message: unknown) => output.write(`${JSON.stringify(message)}\n`)
 
@@ -33,6 +39,7 @@ export async function serveStdio(parts: StdioParts): Promise<void> {
     const abort = new AbortController()
     if (message.id !== undefined) running.set(message.id, abort)
     try {
+      if (message.method !== 'initialize') await opening
       for await (const answer of post({ ...parts, endpoint }, message, session.version, abort.signal)) {
         if (message.method === 'initialize') session.version = agreedVersion(answer) ?? session.version
         write(answer)
@@ -50,9 +57,14 @@ export async function serveStdio(parts: StdioParts): Promise<void> {
     const message = parseMessage(line)
     if (message === undefined) write(failure(undefined, -32700, 'Parse error'))
     else if (message.method === 'notifications/cancelled') cancel(running, message.params?.['requestId'])
-    // Not awaited: calls run side by side, as they do over HTTP. `carry` answers its own failures.
-    else void carry(message)
+    else {
+      // Not awaited: calls run side by side, as they do over HTTP. `carry` answers its own failures.
+      const exchange = carry(message).finally(() => exchanges.delete(exchange))
+      exchanges.add(exchange)
+      if (message.method === 'initialize') opening = exchange
+    }
   }
+  await Promise.race([Promise.all(exchanges), sleep(graceMs, undefined, { ref: false })])
   for (const abort of running.values()) abort.abort()
 }
 
@@ -167,6 +179,8 @@ async function* lines(input: Readable): AsyncGenerator<string> {
     if (size > longestLine) throw new Error('A message is longer than 10 MiB')
     if (rest.length > 0) parts.push(rest)
   }
+  const last = Buffer.concat(parts).toString('utf8').trim()
+  if (last !== '') yield last
 }
 
 function parseMessage(line: string): Message | undefined {

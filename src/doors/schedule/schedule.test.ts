@@ -18,6 +18,9 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
     at: 0,
     errors: [] as string[],
     recovered: 0,
+    swept: 0,
+    plans: [] as string[],
+    runPlan: (async () => {}) as (plan: string) => Promise<void>,
     atOnce: 0,
     mostAtOnce: 0,
     run: (async () => {}) as (sync: string, signal: AbortSignal) => Promise<void>,
@@ -35,13 +38,23 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
         return () => listeners.delete(listener)
       },
     },
+    exports: {
+      due: async () => [...state.plans],
+      sweep: async () => {
+        if (state.swept++ < 0) throw new Error('the disk is gone')
+      },
+    },
     async invoke(call, name, input) {
       if (name === 'inventory.findings.evaluate') {
         state.judged++
         return state.judge()
       }
-      const { sync, connection } = input as { sync?: string; connection?: string }
-      state.asked.push(`${call.door} ${call.principal.id} ${name} ${sync ?? connection}`)
+      const { sync, connection, plan } = input as { sync?: string; connection?: string; plan?: string }
+      state.asked.push(`${call.door} ${call.principal.id} ${name} ${sync ?? connection ?? plan}`)
+      if (plan !== undefined) {
+        state.plans = state.plans.filter((id) => id !== plan)
+        return state.runPlan(plan)
+      }
       if (name === 'connections.syncs.start') {
         state.due = state.due.filter((id) => id !== connection)
         state.queued.push(`syn_${connection}`)
@@ -113,6 +126,39 @@ test('looking goes on after a fault, and finds what is due at the next tick', as
   await until(() => state.queued.length === 0)
   state.due = ['b']
   await until(() => state.asked.at(-1) === 'schedule sys connections.syncs.run syn_b')
+})
+
+test('a plan that is due is run through the gate as the system, and what is past its time is swept', async (t) => {
+  const { state, schedule } = world(t)
+  state.plans = ['pln_1', 'pln_2']
+  schedule.start()
+  await until(() => state.plans.length === 0)
+
+  assert.deepEqual(state.asked, ['schedule sys exports.plans.run pln_1', 'schedule sys exports.plans.run pln_2'])
+  assert.ok(state.swept >= 1)
+})
+
+test('a plan that cannot be run is logged, one that another runs is not, and the syncs go on', async (t) => {
+  const { state, schedule } = world(t)
+  state.plans = ['pln_1', 'pln_2']
+  state.queued = ['syn_1']
+  state.runPlan = async (plan) => {
+    throw new Problem(plan === 'pln_1' ? 'denied' : 'conflict')
+  }
+  schedule.start()
+  await until(() => state.queued.length === 0)
+
+  assert.deepEqual(state.errors, ['A planned export could not be started'])
+})
+
+test('a fault of the exports keeps no sync waiting', async (t) => {
+  const { state, schedule } = world(t)
+  state.swept = -9
+  state.queued = ['syn_1']
+  schedule.start()
+  await until(() => state.queued.length === 0)
+
+  assert.ok(state.errors.includes('The schedule could not look for planned exports'))
 })
 
 test('stopping interrupts what runs, waits for it, and starts nothing more', async (t) => {

@@ -19,6 +19,13 @@ type Parts = {
     readonly recover: () => Promise<void>
     readonly onQueued: (listener: () => void) => () => void
   }
+  /** Exports that are made again and again. */
+  readonly exports?: {
+    /** Plans whose time has come. */
+    readonly due: () => Promise<readonly string[]>
+    /** Ends what is past its time. */
+    readonly sweep: () => Promise<void>
+  }
   readonly invoke: (call: Call, name: string, rawInput: unknown) => Promise<unknown>
   readonly systemPrincipal: Principal
   readonly log: {
@@ -44,12 +51,8 @@ export function makeSchedule(parts: Parts) {
   let stopListening = () => {}
   const judge = makeJudge(parts, (name) => ask(name, {}))
 
-  const ask = (name: string, input: unknown) =>
-    invoke(
-      { door: 'schedule', principal: systemPrincipal, requestId: newId('req'), signal: stopping.signal },
-      name,
-      input,
-    )
+  const call = { door: 'schedule', principal: systemPrincipal, signal: stopping.signal } as const
+  const ask = (name: string, input: unknown) => invoke({ ...call, requestId: newId('req') }, name, input)
 
   /** Looks for work now; a call while it looks makes it look once more. */
   function look(): void {
@@ -70,7 +73,9 @@ export function makeSchedule(parts: Parts) {
 
   async function lookOnce(): Promise<void> {
     await connections.recover()
-    for (const connection of await connections.due()) await queue(connection)
+    for (const connection of await connections.due())
+      await start('connections.syncs.start', { connection, mode: 'auto' }, 'A due sync could not be queued')
+    await lookForPlans(parts, start)
     for (const sync of await connections.queued()) {
       if (running.size >= atOnce || stopping.signal.aborted) return
       if (!running.has(sync)) running.set(sync, carryOut(sync))
@@ -79,13 +84,12 @@ export function makeSchedule(parts: Parts) {
     if (running.size === 0) judge.soon()
   }
 
-  async function queue(connection: string): Promise<void> {
+  /** Asks for what is due. Another process, or a person, may be faster: a conflict is no fault. */
+  async function start(name: string, input: object, fault: string): Promise<void> {
     try {
-      await ask('connections.syncs.start', { connection, mode: 'auto' })
+      await ask(name, input)
     } catch (error) {
-      // Another process, or a person, was faster.
-      if (!(error instanceof Problem && error.type === 'conflict'))
-        log.error({ err: error, connection }, 'A due sync could not be queued')
+      if (!(error instanceof Problem && error.type === 'conflict')) log.error({ err: error, ...input }, fault)
     }
   }
 
@@ -121,6 +125,19 @@ export function makeSchedule(parts: Parts) {
       await looking
       await Promise.all([...running.values(), judge.ended()])
     },
+  }
+}
+
+type Start = (name: string, input: object, fault: string) => Promise<void>
+
+/** A fault here must not keep the syncs waiting. */
+async function lookForPlans({ exports, log }: Parts, start: Start): Promise<void> {
+  try {
+    await exports?.sweep()
+    for (const plan of (await exports?.due()) ?? [])
+      await start('exports.plans.run', { plan }, 'A planned export could not be started')
+  } catch (error) {
+    log.error({ err: error }, 'The schedule could not look for planned exports')
   }
 }
 

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import type { Principal, Resource } from '../../core/action.ts'
-import { EnvelopeError, open, seal } from '../../lib/envelope.ts'
+import { deriveKey, EnvelopeError, open, reseal, seal } from '../../lib/envelope.ts'
 import type { Row } from './store.ts'
 
 /** One exact call. An approval serves this call and no other. */
@@ -106,6 +106,28 @@ function isReviewed({ state, reviewer_id }: Row, review: z.output<typeof Review>
 
 function withoutAbsent({ onBehalfOf, ...who }: z.output<typeof Request>['principal']): Approval['principal'] {
   return { ...who, ...(onBehalfOf !== undefined && { onBehalfOf }) }
+}
+
+/** The key that seals approvals. */
+export function approvalKey(rootKey: KeyObject): KeyObject {
+  return deriveKey(rootKey, 'atlas/approvals/box')
+}
+
+/** A row's boxes under another root key. One that does not open stays as it is, so that it is still seen as damaged. */
+export function sealAnew(row: Row, from: KeyObject, to: KeyObject): Pick<Row, 'request_box' | 'review_box'> {
+  const again = (box: Uint8Array, aad: readonly string[]): Uint8Array => {
+    try {
+      return reseal(approvalKey(from), approvalKey(to), box, aad)
+    } catch (error) {
+      if (error instanceof EnvelopeError) return box
+      throw error
+    }
+  }
+  const { request_box, review_box, reviewed_at } = row
+  return {
+    request_box: again(request_box, aadOf(row, 'request')),
+    review_box: review_box && reviewed_at !== null ? again(review_box, [...aadOf(row, 'review'), reviewed_at]) : null,
+  }
 }
 
 function openRequest(key: KeyObject, row: Row): z.output<typeof Request> | undefined {

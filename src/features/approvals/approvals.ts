@@ -3,10 +3,10 @@ import type { Principal } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
 import type { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
-import { deriveKey } from '../../lib/envelope.ts'
 import { newId } from '../../lib/ids.ts'
 import {
   type Approval,
+  approvalKey,
   type Exact,
   fromRow,
   isApproved,
@@ -37,7 +37,7 @@ const mostOpen = 50
  */
 export function makeApprovals({ database, rootKey, now, ttlMs, hashSecret }: Parts) {
   const store = makeStore(database)
-  const key = deriveKey(rootKey, 'atlas/approvals/box')
+  const key = approvalKey(rootKey)
   const room: Room = { store, key, ttlMs, at: () => now().toISOString() }
   return {
     hashInput: makeHashInput({ rootKey, hashSecret }),

@@ -50,6 +50,12 @@ for (const [name, action, input] of others)
     assert.notEqual(hashInput(action, input), hash)
   })
 
+test('an edit of the connection changes the hash', () => {
+  const of = (revision: number) => hashInput('lab.journal.add', base, revision)
+
+  assert.equal(new Set([hash, of(1), of(2), of(2)]).size, 3)
+})
+
 test('a changed secret changes the hash, an equal one does not, and the word [secret] is not a secret', () => {
   const parse = (secret: string) => z.strictObject({ secret: SecretValue }).parse({ secret })
   const [first, again, other, plain] = [parse('one'), parse('one'), parse('two'), { secret: '[secret]' }].map((input) =>

@@ -11,12 +11,12 @@ type Parts = {
 
 /**
  * Names one exact call: HMAC-SHA-256, in hex, over the RFC 8785 form of action and parsed input. A changed secret changes the
- * hash. Keyed, because a plain hash of a short input can be guessed by whoever reads the log.
+ * hash, and so does an edit of the connection that the call is about. Keyed, because a plain hash of a short input can be guessed by whoever reads the log.
  */
 export function makeHashInput({ rootKey, hashSecret }: Parts) {
   const key = deriveKey(rootKey, 'atlas/approvals/input')
-  return function hashInput(action: string, input: unknown): string {
-    const exact = canonicalJson([action, plain(input, hashSecret)])
+  return function hashInput(action: string, input: unknown, revision?: number): string {
+    const exact = canonicalJson([action, plain(input, hashSecret), ...(revision === undefined ? [] : [revision])])
     return createHmac('sha256', key).update(exact).digest('hex')
   }
 }

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, type KeyObject, randomBytes } from 'node:crypto'
 import { UnknownKey } from '../../lib/db/database.ts'
-import { deriveKey, EnvelopeError, open, seal } from '../../lib/envelope.ts'
+import { deriveKey, EnvelopeError, open, reseal, seal } from '../../lib/envelope.ts'
 import { foldNodes } from '../../lib/merkle.ts'
 import {
   formatCheckpoint,
@@ -46,12 +46,21 @@ export async function openSigningKey({ store, rootKey, now }: Parts, origin?: st
 
 /** Opens a stored key and holds its public half against the stored vkey. */
 export function openKey(rootKey: KeyObject, { origin, vkey, box }: KeyRow): SigningKey {
-  const bytes = openBox(deriveKey(rootKey, 'atlas/audit-key'), box, origin)
+  const bytes = openBox(sealingKey(rootKey), box, origin)
   const privateKey = createPrivateKey({ key: bytes, format: 'der', type: 'pkcs8' })
   bytes.fill(0)
   const publicKey = createPublicKey(privateKey)
   if (formatVkey(origin, publicKey) !== vkey) throw new LogDamaged('the stored verifier key is not that of the log')
   return { origin, vkey, fingerprint: fingerprintOf(publicKey), privateKey }
+}
+
+/** The log's key, sealed for another root key. */
+export function sealKeyAnew({ box, origin }: KeyRow, from: KeyObject, to: KeyObject): Buffer {
+  return reseal(sealingKey(from), sealingKey(to), box, keyAad(origin))
+}
+
+function sealingKey(rootKey: KeyObject): KeyObject {
+  return deriveKey(rootKey, 'atlas/audit-key')
 }
 
 /**
@@ -90,7 +99,7 @@ export function makeSigner({ store, rootKey }: Parts, key: SigningKey) {
 function makeKey(rootKey: KeyObject, origin: string, now: Date): KeyRow {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
   const bytes = privateKey.export({ format: 'der', type: 'pkcs8' })
-  const box = seal(deriveKey(rootKey, 'atlas/audit-key'), bytes, keyAad(origin))
+  const box = seal(sealingKey(rootKey), bytes, keyAad(origin))
   bytes.fill(0)
   return { origin, vkey: formatVkey(origin, publicKey), box, created_at: now.toISOString() }
 }

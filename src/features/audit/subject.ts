@@ -1,5 +1,5 @@
 import { createSecretKey, hash, type KeyObject, randomBytes } from 'node:crypto'
-import { deriveKey, open, seal } from '../../lib/envelope.ts'
+import { deriveKey, open, reseal, seal } from '../../lib/envelope.ts'
 import { newId } from '../../lib/ids.ts'
 
 /** A principal as the log knows it: a random pseudonym, and the key of everything personal. The row ties the two. */
@@ -17,7 +17,7 @@ const maxCached = 10_000
 
 /** Pseudonyms and keys, kept in memory while nobody else writes. `rootKey` seals the subjects' keys. */
 export function makeSubjects(rootKey: KeyObject) {
-  const wrapping = deriveKey(rootKey, 'atlas/audit-subjects')
+  const wrapping = wrappingKey(rootKey)
   const cache = new Map<string, Subject>()
   return {
     /** The subjects of these principals, made where they are new. Only the writer calls this, under the head's lock. */
@@ -77,6 +77,15 @@ function openSubject(wrapping: KeyObject, { id, principal_id, box }: SubjectRow)
   const key = createSecretKey(bytes)
   bytes.fill(0)
   return { id, principalId: principal_id, key }
+}
+
+/** A subject's key, sealed for another root key. */
+export function sealSubjectAnew({ id, principal_id, box }: SubjectRow, from: KeyObject, to: KeyObject): Buffer {
+  return reseal(wrappingKey(from), wrappingKey(to), box, keyAad(id, principal_id))
+}
+
+function wrappingKey(rootKey: KeyObject): KeyObject {
+  return deriveKey(rootKey, 'atlas/audit-subjects')
 }
 
 // The principal is bound too: giving a pseudonym to somebody else in the table makes its key unusable.

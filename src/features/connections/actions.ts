@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
+import { distrustReasons } from '../../lib/http-outcome.ts'
 import { connectionStates } from './connection.ts'
 import type { Connections } from './connections.ts'
+import { credentialActions } from './credential-actions.ts'
 import { Connection, ShownProblem } from './fields.ts'
 import { syncActions } from './sync-actions.ts'
 import { webhookActions } from './webhook-actions.ts'
@@ -18,6 +20,7 @@ export function connectionActions({ connections }: Parts): readonly Action[] {
     editConnection(connections),
     removeConnection(connections),
     checkConnection(connections),
+    ...credentialActions(connections),
     ...syncActions(connections),
     ...webhookActions(connections),
   ]
@@ -43,6 +46,17 @@ const CaCertificate = z
   .max(65_536)
   .describe("Certificates (PEM) that this connection trusts instead of the public authorities', for an own CA.")
 
+const CertificatePin = z
+  .string()
+  .regex(
+    /^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$/,
+    'must be a SHA-256 fingerprint: 64 hex digits, with or without colons',
+  )
+  .transform((text) => text.replaceAll(':', '').toLowerCase())
+  .describe(
+    'SHA-256 of the only certificate, or of its public key (SPKI), that is talked to, beside every other check.',
+  )
+
 const AllowWrites = z
   .boolean()
   .describe('Whether actions may change the system. Default no: then its writing tools are absent.')
@@ -54,6 +68,7 @@ const ConnectionView = z.object({
   config: z.record(z.string(), z.unknown()),
   credential: z.array(z.string()).describe('Names of the credential fields that are set; never their values.'),
   hasCaCertificate: z.boolean(),
+  certificatePin: z.string().nullable(),
   schedule: z.string().nullable(),
   allowWrites: z.boolean().describe('Whether actions may change the system.'),
   state: z.enum(connectionStates),
@@ -69,7 +84,19 @@ const ConnectionView = z.object({
     })
     .nullable(),
   lastSyncedAt: z.string().nullable().describe('When a sync last came to its end.'),
-  certificateEndsAt: z.string().nullable().describe('When the certificate that the system last showed ends.'),
+  certificate: z
+    .object({
+      fingerprint: z.string().describe('SHA-256 in hex.'),
+      issuer: z.string(),
+      endsAt: z.string(),
+      changedAt: z.string().nullable().describe('When the system showed it instead of another; null for the first.'),
+    })
+    .nullable()
+    .describe('The certificate that the system last showed.'),
+  tlsFailure: z
+    .object({ at: z.string(), reason: z.enum(distrustReasons) })
+    .nullable()
+    .describe('Why the system was last not trusted, told once an hour, whatever came after.'),
   activeSync: z.string().nullable().describe('The sync run that is queued or running.'),
   createdAt: z.string(),
   updatedAt: z.string(),
@@ -146,6 +173,7 @@ function addConnection(connections: Connections) {
         .describe('Credential fields as the connector describes them.'),
       schedule: Schedule.optional(),
       caCertificate: CaCertificate.optional(),
+      certificatePin: CertificatePin.optional(),
       allowWrites: AllowWrites.optional(),
     }),
     output: ConnectionView,
@@ -173,7 +201,7 @@ function editConnection(connections: Connections) {
     name: 'connections.connections.edit',
     title: 'Edit a connection',
     description:
-      'Changes what is given and keeps the rest. New credential values become new versions. Moving the url to another origin needs the whole credential again.',
+      'Changes what is given and keeps the rest. New credential values become new versions. Moving the url to another origin, or another CA certificate or pin, needs the whole credential again.',
     access: 'write',
     http: { method: 'PATCH', path: '/connections/{connection}' },
     input: z.strictObject({
@@ -186,6 +214,7 @@ function editConnection(connections: Connections) {
         .describe('New values of credential fields.'),
       schedule: Schedule.optional(),
       caCertificate: CaCertificate.nullable().optional(),
+      certificatePin: CertificatePin.nullable().optional(),
       allowWrites: AllowWrites.optional(),
     }),
     output: ConnectionView,

@@ -1,4 +1,5 @@
 import type { ProblemType } from '../../core/problem.ts'
+import type { Tls } from './tls.ts'
 
 export type ShownProblem = { readonly type: string; readonly title: string; readonly detail?: string }
 
@@ -24,6 +25,7 @@ export type ConnectionView = {
   /** The credential fields that are set. */
   readonly credential: readonly string[]
   readonly hasCaCertificate: boolean
+  readonly certificatePin: string | null
   readonly schedule: string | null
   /** Whether actions may change the system. */
   readonly allowWrites: boolean
@@ -31,8 +33,10 @@ export type ConnectionView = {
   readonly problem: ShownProblem | null
   readonly lastCheck: CheckOutcome | null
   readonly lastSyncedAt: string | null
-  /** When the certificate that the system last showed ends. */
-  readonly certificateEndsAt: string | null
+  /** The certificate that the system last showed. */
+  readonly certificate: Tls['certificate']
+  /** Why the system was last not trusted, whatever came after. */
+  readonly tlsFailure: Tls['failure']
   readonly activeSync: string | null
   readonly createdAt: string
   readonly updatedAt: string

@@ -129,13 +129,15 @@ testOnEach(
       config: good.config,
       credential: ['token'],
       hasCaCertificate: true,
+      certificatePin: null,
       schedule: '*/15 * * * *',
       allowWrites: false,
       state: 'new',
       problem: null,
       lastCheck: null,
       lastSyncedAt: null,
-      certificateEndsAt: null,
+      certificate: null,
+      tlsFailure: null,
       activeSync: null,
       createdAt: at,
       updatedAt: at,
@@ -198,8 +200,8 @@ testOnEach(
     const { items } = await vault.list({ limit: 10 })
     assert.deepEqual(items.map(({ kind, version }) => `${kind} ${version}`).sort(), ['second 1', 'token 2'])
     assert.deepEqual(await refusal(connections.edit('Toy 2', { config: { url: 'https://127.0.0.1/%2e%2e/' } })), [
-      '/credential/token: must be given again when the url or the CA certificate changes',
-      '/credential/second: must be given again when the url or the CA certificate changes',
+      '/credential/token: must be given again when the url, the CA certificate or the pin changes',
+      '/credential/second: must be given again when the url, the CA certificate or the pin changes',
     ])
   },
 )
@@ -213,7 +215,7 @@ test('a stored credential never goes to a new origin: whoever moves the url give
   await connections.add({ ...good, config: { url: first.url }, credential, caCertificate: toyCa })
 
   assert.deepEqual(await refusal(connections.edit('Toy 1', { config: { url: second.url } })), [
-    '/credential/token: must be given again when the url or the CA certificate changes',
+    '/credential/token: must be given again when the url, the CA certificate or the pin changes',
   ])
   await connections.edit('Toy 1', {
     config: { url: second.url },
@@ -280,6 +282,18 @@ test('a check says version, account and warnings, and stays on the connection', 
   assert.equal((await connections.check('Toy 1')).ok, true)
 })
 
+test('what was decided on for a connection as it was does not open it as it is now', async (t) => {
+  const { connections } = await makeToyRoom(t, await freshSqlite(t, toyMigrations))
+  const credential = credentialOf(connections, { token: toyToken })
+  const { id } = await connections.add({ ...good, credential })
+  const before = await connections.resolveNow('Toy 1')
+  const open = () => refusal(connections.open(id, {}, before.revision))
+
+  assert.deepEqual([before.id, await open()], [id, 'done'])
+  await connections.edit(id, { allowWrites: true })
+  assert.deepEqual(await open(), ['conflict', 'The connection was edited meanwhile'])
+})
+
 test('an open connection uses a rotated credential at once and a removed one no longer', async (t) => {
   const system = await startToy(t)
   const { connections, vault } = await makeToyRoom(t, await freshSqlite(t, toyMigrations))
@@ -311,7 +325,7 @@ test('an edited connection is not opened with what was built before the edit', a
   const caCertificate = makeCa().caPem
   // Who vouches for the address decides who can pose as it, so a stored credential does not survive another authority.
   assert.deepEqual(await refusal(connections.edit('Toy 1', { caCertificate })), [
-    '/credential/token: must be given again when the url or the CA certificate changes',
+    '/credential/token: must be given again when the url, the CA certificate or the pin changes',
   ])
   assert.equal(await ask(), 'done')
   await connections.edit('Toy 1', { caCertificate, credential: credentialOf(connections, { token: toyToken }) })

@@ -5,6 +5,7 @@ import type { HttpCall } from '../../lib/http-client.ts'
 import type { ConnectionView } from './connection.ts'
 import { makeCredentials } from './credential.ts'
 import { type ConnectionEdit, makeEditing, type NewConnection } from './editing.ts'
+import { makeNextCredential } from './next-credential.ts'
 import { makeOpener } from './opener.ts'
 import type { ConnectionsParts } from './parts.ts'
 import { makeConnectionStore, type Stored } from './store.ts'
@@ -47,15 +48,25 @@ export function makeConnections(parts: ConnectionsParts) {
     connectors: (): readonly Connector[] => parts.connectors,
     /** The id of a connection named by id or name; `not-found` otherwise. */
     resolve: async (idOrName: string): Promise<string> => (await find(idOrName)).id,
+    /** As `resolve`, with the number that every edit moves. */
+    async resolveNow(idOrName: string): Promise<{ id: string; revision: number }> {
+      const { id, revision } = await find(idOrName)
+      return { id, revision }
+    },
     list: async (): Promise<ConnectionView[]> => (await store.list()).map(viewConnection),
     get: async (idOrName: string): Promise<ConnectionView> => viewConnection(await find(idOrName)),
     check: opener.check,
+    nextCredential: makeNextCredential(parts, { find, opener, credentials }),
     /** What findings ask of connections: what they are witnesses of, how far they have been read, what of them runs out. */
     witnesses: async () => Promise.all((await store.list()).map((row) => witnessOf(parts, row))),
     ...writing,
     /** For the gate: the settings, and HTTP that is signed in and ends with the call. */
-    async open(idOrName: string, call?: HttpCall): Promise<OpenConnection> {
-      const { id, config, http } = await opener.open(await find(idOrName), call)
+    async open(idOrName: string, call?: HttpCall, revision?: number): Promise<OpenConnection> {
+      const row = await find(idOrName)
+      // What was decided on and approved is how the connection was then: where it leads, and whether it takes changes.
+      if (revision !== undefined && row.revision !== revision)
+        throw new Problem('conflict', 'The connection was edited meanwhile')
+      const { id, config, http } = await opener.open(row, call)
       return { id, config, http }
     },
     /** Closes the sockets. */
@@ -63,12 +74,7 @@ export function makeConnections(parts: ConnectionsParts) {
   }
 }
 
-/** Days after which a credential should have been changed. */
-const rotationDays = 90
-
 async function witnessOf({ connectors, vault }: ConnectionsParts, row: Stored) {
-  const stored = await Promise.all(Object.values(row.secretIds).map((id) => vault.changedAt(id)))
-  const oldest = stored.filter((at) => at !== undefined).sort()[0]
   return {
     id: row.id,
     connector: row.connector,
@@ -76,8 +82,7 @@ async function witnessOf({ connectors, vault }: ConnectionsParts, row: Stored) {
     subjects: connectors.find(({ id }) => id === row.connector)?.subjects ?? [],
     lastFullAt: row.last_full_at,
     lastSyncedAt: row.last_synced_at,
-    credentialDueAt:
-      oldest === undefined ? null : new Date(Date.parse(oldest) + rotationDays * 86_400_000).toISOString(),
+    credentialDueAt: await vault.dueAt(Object.values(row.secretIds)),
     certificateExpiresAt: row.certificate_ends_at,
   }
 }

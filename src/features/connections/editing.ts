@@ -9,6 +9,7 @@ import type { ConnectionsParts } from './parts.ts'
 import { certificateFaults, configFaults, defaultSchedule, refuse, scheduleFaults } from './rules.ts'
 import type { ConnectionRow, ConnectionStore, SecretIds, Stored } from './store.ts'
 import type { Syncs } from './syncs.ts'
+import { noTls } from './tls.ts'
 import { viewConnection } from './view.ts'
 
 export type NewConnection = {
@@ -18,6 +19,7 @@ export type NewConnection = {
   readonly credential: Credential
   readonly schedule?: string | null | undefined
   readonly caCertificate?: string | undefined
+  readonly certificatePin?: string | undefined
   /** Whether actions may change the system; default no. */
   readonly allowWrites?: boolean | undefined
 }
@@ -30,6 +32,7 @@ export type ConnectionEdit = {
   readonly credential?: Credential | undefined
   readonly schedule?: string | null | undefined
   readonly caCertificate?: string | null | undefined
+  readonly certificatePin?: string | null | undefined
   readonly allowWrites?: boolean | undefined
 }
 
@@ -73,11 +76,12 @@ async function edit(parts: ConnectionsParts, room: Room, idOrName: string, chang
   const before = JSON.parse(row.config) as Record<string, unknown>
   const config = { ...before, ...change.config }
   const credential = change.credential ?? {}
-  const { caCertificate } = change
+  const { caCertificate, certificatePin } = change
   const isMoved =
     addressOf(before['url']) !== addressOf(config['url']) ||
-    // Who vouches for the address decides who can pose as it.
-    (caCertificate !== undefined && caCertificate !== row.ca_certificate)
+    // Who vouches for the address decides who can pose as it. A pin where there was none only narrows that.
+    (caCertificate !== undefined && caCertificate !== row.ca_certificate) ||
+    (certificatePin !== undefined && row.certificate_pin !== null && certificatePin !== row.certificate_pin)
   refuse(editFaults(parts, room, row, change, config, isMoved))
 
   // A moved connection gets new secrets in the same write as its address: at no moment does one meet the other's.
@@ -110,6 +114,7 @@ const forgetReading = {
   last_check: null,
   sync_problem: null,
   certificate_ends_at: null,
+  tls: JSON.stringify(noTls),
 }
 
 function addFaults({ connectors, allowLoopback }: ConnectionsParts, room: Room, input: NewConnection): FieldFault[] {
@@ -141,7 +146,7 @@ function editFaults(
     ...credentials.faults(connector, credential, { partial: true }),
     ...missing.map((field) => ({
       field: `/credential/${field}`,
-      rule: 'must be given again when the url or the CA certificate changes',
+      rule: 'must be given again when the url, the CA certificate or the pin changes',
     })),
     ...scheduleFaults(change.schedule),
     ...certificateFaults(change.caCertificate),
@@ -161,7 +166,7 @@ function split(credential: Credential, isNew: (field: string) => boolean): [Cred
 }
 
 function newRow(
-  { connector, name, config, schedule, caCertificate, allowWrites }: NewConnection,
+  { connector, name, config, schedule, caCertificate, certificatePin, allowWrites }: NewConnection,
   at: string,
 ): ConnectionRow {
   return {
@@ -177,6 +182,8 @@ function newRow(
     revision: 1,
     last_check: null,
     certificate_ends_at: null,
+    certificate_pin: certificatePin ?? null,
+    tls: JSON.stringify(noTls),
     sync_problem: null,
     sync_cursor: null,
     last_full_at: null,
@@ -190,7 +197,7 @@ function newRow(
 }
 
 function editColumns(
-  { name, config, schedule, caCertificate, allowWrites }: ConnectionEdit,
+  { name, config, schedule, caCertificate, certificatePin, allowWrites }: ConnectionEdit,
   merged: object,
 ): Partial<ConnectionRow> {
   return {
@@ -198,6 +205,7 @@ function editColumns(
     ...(config !== undefined && { config: JSON.stringify(merged) }),
     ...(schedule !== undefined && { schedule }),
     ...(caCertificate !== undefined && { ca_certificate: caCertificate }),
+    ...(certificatePin !== undefined && { certificate_pin: certificatePin }),
     ...(allowWrites !== undefined && { allow_writes: allowWrites ? 1 : 0 }),
   }
 }

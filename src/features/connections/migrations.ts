@@ -68,10 +68,16 @@ const webhooks = [
 
 const certificate = ['alter table connection add column certificate_ends_at text']
 
+const tls = [
+  'alter table connection add column certificate_pin text',
+  `alter table connection add column tls text not null default '{"certificate":null,"failure":null,"told":{}}'`,
+]
+
 /** 700+. The same plain SQL fits both databases. */
 export const connectionsMigrations: readonly Migration[] = [
   { id: 700, name: 'connections and sync runs', sqlite: tables, postgres: tables },
   { id: 701, name: 'connections that take changes', sqlite: allowWrites, postgres: allowWrites },
   { id: 702, name: 'deliveries of connected systems', sqlite: webhooks, postgres: webhooks },
   { id: 703, name: 'end of the certificate of a connected system', sqlite: certificate, postgres: certificate },
+  { id: 704, name: 'certificate and pin of a connected system', sqlite: tls, postgres: tls },
 ]

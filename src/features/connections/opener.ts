@@ -4,8 +4,9 @@ import type { HttpCall, HttpClient } from '../../lib/http-client.ts'
 import type { CheckOutcome } from './connection.ts'
 import type { ConnectionsParts } from './parts.ts'
 import { makeSessions } from './sessions.ts'
-import { makeClient, readConfig, signOut } from './signing.ts'
+import { makeClient, readConfig, signOut, stagedId } from './signing.ts'
 import type { ConnectionStore, Stored } from './store.ts'
+import { makeTlsWatch } from './tls.ts'
 import { showProblem } from './view.ts'
 
 export type Opened = {
@@ -38,12 +39,12 @@ export function makeOpener(
     return connector
   }
 
-  const noteCertificate = makeCertificateNotes(store, log)
+  const tls = makeTlsWatch({ ...parts, store })
 
   async function clientFor(row: Stored): Promise<HttpClient> {
     const known = clients.get(row.id)
     if (known?.row.revision === row.revision) return known.client
-    const client = makeClient(parts, sessions, row, connectorOf(row), noteCertificate(row))
+    const client = makeClient(parts, sessions, row, connectorOf(row), tls.listeners(row))
     clients.set(row.id, { row, client })
     // Calls that still use the older sockets finish; close waits for them, nobody waits for close.
     known?.client.close().catch((error: unknown) => log.warn({ err: error }, 'Old sockets did not close'))
@@ -63,37 +64,38 @@ export function makeOpener(
   }
 
   /** One cheap signed-in try with fresh sockets and no retries, whatever the circuit breaker says. The outcome is kept. */
-  async function check(idOrName: string, { signal, requestId }: HttpCall = {}): Promise<CheckOutcome> {
+  async function check(idOrName: string, call: HttpCall = {}): Promise<CheckOutcome> {
     const row = await find(idOrName)
     const connector = connectorOf(row)
-    const client = makeClient(parts, sessions, row, connector, noteCertificate(row), { tries: 1 })
-    const ends = signal ?? new AbortController().signal
+    const client = makeClient(parts, sessions, row, connector, tls.listeners(row), { tries: 1 })
     try {
-      const http = client.forCall({ signal: ends, ...(requestId !== undefined && { requestId }) })
-      const {
-        version,
-        account,
-        warnings = [],
-      } = await connector.check({ config: readConfig(connector, row), http, signal: ends })
-      return await keep(row, { ok: true, version, ...(account !== undefined && { account }), warnings })
-    } catch (error) {
-      const { type, detail } = toProblem(error)
-      if (type === 'internal' || type === 'cancelled') throw error
-      return await keep(row, { ok: false, warnings: [], problem: showProblem({ type, detail }) })
+      const outcome = await tryOut({ row, connector, client, now }, call)
+      await store.setCheck(row.id, JSON.stringify(outcome))
+      return outcome
+    } finally {
+      await client.close()
+      await tls.settle()
+    }
+  }
+
+  /** The same with the credential that comes next, in a session of its own. Nothing is kept: it says nothing of the connection as it is. */
+  async function checkStaged(row: Stored, call: HttpCall = {}): Promise<CheckOutcome> {
+    const connector = connectorOf(row)
+    const own = makeSessions(parts)
+    const client = makeClient(parts, own, row, connector, tls.listeners(row), { tries: 1, isStaged: true })
+    try {
+      const outcome = await tryOut({ row, connector, client, now }, call)
+      await signOut(own, row, connector, client, stagedId(row))
+      return outcome
     } finally {
       await client.close()
     }
   }
 
-  async function keep(row: Stored, outcome: Omit<CheckOutcome, 'at'>): Promise<CheckOutcome> {
-    const complete = { at: now().toISOString(), ...outcome }
-    await store.setCheck(row.id, JSON.stringify(complete))
-    return complete
-  }
-
   return {
     open,
     check,
+    checkStaged,
     connectorOf,
     async forget(id: string): Promise<void> {
       const known = clients.get(id)
@@ -101,27 +103,35 @@ export function makeOpener(
       await sessions.take(id)
       await known?.client.close()
     },
-    /** Signs out where a session stands, and closes the sockets. */
+    /** Signs out where a session stands, closes the sockets, and waits until what they told is kept. */
     async close(): Promise<void> {
       const all = [...clients.values()]
       await Promise.all(all.map(({ row, client }) => signOut(sessions, row, connectorOf(row), client)))
       clients.clear()
       await Promise.all(all.map(({ client }) => client.close()))
+      await tls.settle()
     },
   }
 }
 
-/** Keeps when a system's certificate ends. Written once per end and process: it changes seldom, sockets open often. */
-function makeCertificateNotes(store: ConnectionStore, log: ConnectionsParts['log']) {
-  const noted = new Map<string, string>()
-  return (row: Stored) =>
-    (endsAt: Date): void => {
-      const end = endsAt.toISOString()
-      if ((noted.get(row.id) ?? row.certificate_ends_at) === end) return
-      noted.set(row.id, end)
-      store.setCertificateEnd(row.id, end).catch((error: unknown) => {
-        noted.delete(row.id)
-        log.warn({ err: error, connection: row.id }, 'The end of a certificate was not noted')
-      })
-    }
+type Try = Pick<ConnectionsParts, 'now'> & {
+  readonly row: Stored
+  readonly connector: Connector
+  readonly client: HttpClient
+}
+
+/** One sign-in, and what came of it: also a failure is an outcome. */
+async function tryOut({ row, connector, client, now }: Try, { signal, requestId }: HttpCall): Promise<CheckOutcome> {
+  const ends = signal ?? new AbortController().signal
+  const at = () => now().toISOString()
+  try {
+    const http = client.forCall({ signal: ends, ...(requestId !== undefined && { requestId }) })
+    const config = readConfig(connector, row)
+    const { version, account, warnings = [] } = await connector.check({ config, http, signal: ends })
+    return { at: at(), ok: true, version, ...(account !== undefined && { account }), warnings }
+  } catch (error) {
+    const { type, detail } = toProblem(error)
+    if (type === 'internal' || type === 'cancelled') throw error
+    return { at: at(), ok: false, warnings: [], problem: showProblem({ type, detail }) }
+  }
 }

@@ -20,8 +20,17 @@ export type VaultPart = {
     owner: string,
     claim: { readonly scheme: Webhook['signature']['scheme']; readonly proof: string; readonly body: Uint8Array },
   ) => Promise<boolean>
-  /** When the current version of a secret was stored, in ISO form; undefined for one that is gone. */
-  readonly changedAt: (id: string) => Promise<string | undefined>
+  /** Stores the next values beside the current ones, all or none. */
+  readonly stage: (values: readonly { readonly id: string; readonly value: Secret }[]) => Promise<void>
+  /** Makes what is staged current, all or none. */
+  readonly promote: (ids: readonly string[]) => Promise<void>
+  readonly discard: (ids: readonly string[]) => Promise<number>
+  /** Which of these have something staged. */
+  readonly staged: (ids: readonly string[]) => Promise<readonly string[]>
+  /** The staged value, or the current one where nothing is staged. */
+  readonly useStaged: (id: string, owner: string) => Promise<Secret>
+  /** When the first of these secrets is to be changed, in ISO form. */
+  readonly dueAt: (ids: readonly string[]) => Promise<string | null>
   /** Tells equal values from different ones. */
   readonly fingerprint: (value: Secret) => string
   /** Keeps a value that is not stored (a session's token) out of what this process says; the same name replaces it. */
@@ -56,9 +65,20 @@ export type Log = {
   readonly error: (fields: object, message: string) => void
 }
 
+/** What this room tells the audit log. */
+export type ConnectionEvent = {
+  readonly code: 'connection.certificate-changed' | 'connection.tls-failed' | 'connection.pin-mismatch'
+  readonly resource: { readonly type: 'connection'; readonly id: string }
+  readonly outcome?: string
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
 /** `makeHttp` with what is the same for every connection filled in. */
 export type HttpFor = (
-  options: Pick<HttpOptions, 'url' | 'caPem' | 'sign' | 'explain' | 'clientCertificate' | 'onCertificate'> & {
+  options: Pick<
+    HttpOptions,
+    'url' | 'caPem' | 'pin' | 'sign' | 'explain' | 'clientCertificate' | 'onCertificate' | 'onDistrust'
+  > & {
     readonly limits?: Partial<HttpLimits>
   },
 ) => HttpClient
@@ -73,4 +93,6 @@ export type ConnectionsParts = {
   readonly allowLoopback: boolean
   readonly now: () => Date
   readonly log: Log
+  /** Records what became of a connection's TLS. Never awaited inside a transaction: the audit log has its own. */
+  readonly onEvent: (event: ConnectionEvent) => Promise<unknown>
 }

@@ -13,6 +13,9 @@ const heartbeatMs = 5_000
 /** After this an `auto` run reads everything again. */
 const fullEveryMs = 7 * 86_400_000
 const cursorBytes = 16_384
+// A system that never comes to an end must neither fill the disk nor keep its place among the runs.
+const mostRead = 10_000_000
+const longestMs = 12 * 3_600_000
 
 type Parts = Pick<ConnectionsParts, 'inventory' | 'now' | 'log'> & { readonly store: SyncStore; readonly owner: string }
 type Steering = {
@@ -50,12 +53,20 @@ export function makeRunner(parts: Parts) {
       if (!(await end({ state: 'succeeded', cursor }))) throw lostLease()
       log.info({ sync: run.id, connection: run.connection_id, ...progress.counts }, 'A sync run succeeded')
     } catch (error) {
-      const { type, detail } = toProblem(error)
-      const state = stop.signal.aborted ? 'cancelled' : signal.aborted ? 'interrupted' : 'failed'
+      const late: unknown = stop.signal.reason
+      const { type, detail } = toProblem(late instanceof Problem ? late : error)
+      const state =
+        late instanceof Problem
+          ? 'failed'
+          : stop.signal.aborted
+            ? 'cancelled'
+            : signal.aborted
+              ? 'interrupted'
+              : 'failed'
       const isOurs = await end({ state, ...(state === 'failed' && { problem: { type, detail } }) })
       if (!isOurs) await sweep(parts, run)
       log.warn({ sync: run.id, connection: run.connection_id, state, problem: type }, 'A sync run did not succeed')
-      if (state === 'failed') throw error
+      if (state === 'failed') throw late instanceof Problem ? late : error
       if (state === 'interrupted') await steering.again()
       throw new Problem('cancelled', endings[state], { cause: error })
     } finally {
@@ -74,8 +85,10 @@ type Beat = ReturnType<typeof makeBeat>
 /** Keeps the run's row fresh: its numbers at most four times a second, its lease at least every five seconds. */
 function makeBeat({ store, owner, now, log }: Parts, run: Run, progress: Progress, stop: AbortController) {
   let last = 0
+  const end = now().getTime() + longestMs
   async function beat(): Promise<void> {
     last = now().getTime()
+    if (last > end) stop.abort(new Problem('upstream-timeout', 'The system did not come to an end within 12 hours'))
     const answer = await store.beat(run.id, owner, progress, now().toISOString())
     if (answer !== 'ok') stop.abort()
   }
@@ -110,6 +123,8 @@ async function pull(parts: Parts, run: Run, progress: Progress, { row, opened, b
     progress.total = batch.total ?? null
     if (batch.full) progress.isFull = true
     await write.take(batch)
+    if (progress.counts.read > mostRead)
+      throw new Problem('upstream-invalid', `The system sent more than ${mostRead} things in one run`)
     await beat.soon()
   })
   await write.flush()

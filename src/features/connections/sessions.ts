@@ -13,7 +13,8 @@ export type SigningIn = {
   readonly keep: (credential: Readonly<Record<string, Secret>>) => Promise<void>
 }
 
-type Held = { readonly key: string; readonly opening: Promise<Session>; over: boolean }
+/** `key` changes when signing in renews the credential: the session belongs to the renewed one from then on. */
+type Held = { key: string; readonly opening: Promise<Session>; over: boolean }
 
 /** A session this close to its end is renewed first, so that it does not end under a request. */
 const marginMs = 30_000
@@ -38,17 +39,18 @@ export function makeSessions({
     return JSON.stringify([connector.id, config['url'], fields.sort()])
   }
 
-  async function open(signing: SigningIn, previous: Session | undefined): Promise<Session> {
+  async function open(
+    signing: SigningIn,
+    previous: Session | undefined,
+    renewed: (key: string) => void,
+  ): Promise<Session> {
     const { id, connector, config, credential, http, keep } = signing
     const session = await connector.signIn?.({ config, credential, http, now, previous })
     if (!session) throw new Error(`${connector.id} does not sign in`)
     for (const [name, value] of Object.entries(session.values)) vault.hide(`${id}/${name}`, value)
     if (session.credential) {
       await keep(session.credential)
-      const entry = held.get(id)
-      // The session belongs to the renewed credential from here on.
-      if (entry)
-        held.set(id, { ...entry, key: keyOf({ ...signing, credential: { ...credential, ...session.credential } }) })
+      renewed(keyOf({ ...signing, credential: { ...credential, ...session.credential } }))
     }
     return session
   }
@@ -63,10 +65,20 @@ export function makeSessions({
     const last = held.get(signing.id)
     let entry = last
     if (!entry || entry.key !== key || entry.over) {
-      entry = { key, over: false, opening: previousOf(last, key).then((previous) => open(signing, previous)) }
-      held.set(signing.id, entry)
+      const own: Held = {
+        key,
+        over: false,
+        // The connection may have been moved meanwhile: what is held then is another place's.
+        opening: previousOf(last, key).then((previous) =>
+          open(signing, previous, (renewed) => {
+            own.key = renewed
+          }),
+        ),
+      }
+      entry = own
+      held.set(signing.id, own)
       // A failed sign-in is not kept: the next request tries again.
-      entry.opening.catch(() => held.delete(signing.id))
+      own.opening.catch(() => held.get(signing.id) === own && held.delete(signing.id))
     }
     const mine = entry
     const isNew = mine !== last

@@ -1,7 +1,7 @@
 import type { Connector, Outgoing } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import type { Secret } from '../../core/secret.ts'
-import type { HttpClient, Signed } from '../../lib/http-client.ts'
+import type { HttpClient, HttpOptions, Signed } from '../../lib/http-client.ts'
 import type { ConnectionsParts } from './parts.ts'
 import type { Sessions } from './sessions.ts'
 import type { Stored } from './store.ts'
@@ -12,18 +12,19 @@ export function makeClient(
   sessions: Sessions,
   row: Stored,
   connector: Connector,
-  onCertificate: (endsAt: Date) => void,
-  limits: { tries?: number } = {},
+  listeners: Required<Pick<HttpOptions, 'onCertificate' | 'onDistrust'>>,
+  { tries, isStaged = false }: { tries?: number; isStaged?: boolean } = {},
 ): HttpClient {
   const config = readConfig(connector, row)
   const { clientCertificate } = connector
-  const credentialOf = () => readCredential(parts, row)
+  const credentialOf = () => readCredential(parts, row, isStaged)
+  const id = isStaged ? stagedId(row) : row.id
 
   async function sign(request: Outgoing): Promise<Signed> {
     const credential = await credentialOf()
     const http = client.forCall({ unsigned: true })
-    const keep = (fields: Readonly<Record<string, Secret>>) => keepFields(parts, row, fields)
-    const held = connector.signIn && (await sessions.get({ id: row.id, connector, config, credential, http, keep }))
+    const keep = (fields: Readonly<Record<string, Secret>>) => keepFields(parts, row, fields, isStaged)
+    const held = connector.signIn && (await sessions.get({ id, connector, config, credential, http, keep }))
     const body = connector.signBody?.(credential, request, held?.session)
     const whole = body === undefined ? request : { ...request, body }
     return {
@@ -36,18 +37,29 @@ export function makeClient(
   const client = parts.httpFor({
     url: String(config['url']),
     ...(row.ca_certificate !== null && { caPem: row.ca_certificate }),
+    ...(row.certificate_pin !== null && { pin: row.certificate_pin }),
     ...(connector.explain && { explain: connector.explain }),
     ...(clientCertificate && { clientCertificate: async () => clientCertificate(await credentialOf()) }),
-    limits,
-    onCertificate,
+    limits: tries === undefined ? {} : { tries },
+    ...listeners,
     sign,
   })
   return client
 }
 
-/** The current values, from the vault. */
-async function readCredential({ vault }: ConnectionsParts, row: Stored): Promise<Record<string, Secret>> {
-  const fields = Object.entries(row.secretIds).map(async ([field, id]) => [field, await vault.use(id, row.id)] as const)
+/** The name of sessions that are signed in with what is staged. */
+export function stagedId(row: Stored): string {
+  return `${row.id}/staged`
+}
+
+/** The current values, from the vault; or those that come next. */
+async function readCredential(
+  { vault }: ConnectionsParts,
+  row: Stored,
+  isStaged: boolean,
+): Promise<Record<string, Secret>> {
+  const use = isStaged ? vault.useStaged : vault.use
+  const fields = Object.entries(row.secretIds).map(async ([field, id]) => [field, await use(id, row.id)] as const)
   return Object.fromEntries(await Promise.all(fields))
 }
 
@@ -56,13 +68,15 @@ async function keepFields(
   { vault }: ConnectionsParts,
   { secretIds }: Stored,
   fields: Readonly<Record<string, Secret>>,
+  isStaged: boolean,
 ): Promise<void> {
   const versions = Object.entries(fields).map(([field, value]) => {
     const id = secretIds[field]
     if (id === undefined) throw new Error('A sign-in renewed a field that the credential does not have')
     return { id, value }
   })
-  await vault.addVersions(versions)
+  if (isStaged) await vault.stage(versions)
+  else await vault.addVersions(versions)
 }
 
 /** The settings, as this version of the connector reads them. */
@@ -78,8 +92,9 @@ export async function signOut(
   row: Stored,
   connector: Connector,
   client: HttpClient,
+  id: string = row.id,
 ): Promise<void> {
-  if (!connector.signOut || !sessions.isOpen(row.id)) return
+  if (!connector.signOut || !sessions.isOpen(id)) return
   const http = client.forCall({ signal: AbortSignal.timeout(2000) })
   await connector.signOut({ config: readConfig(connector, row), http }).catch(() => {})
 }

@@ -1,4 +1,5 @@
 import type { Database } from '../../lib/db/database.ts'
+import type { Tls } from './tls.ts'
 
 export type ConnectionRow = {
   id: string
@@ -17,6 +18,10 @@ export type ConnectionRow = {
   last_check: string | null
   /** When the certificate that the system last showed ends. */
   certificate_ends_at: string | null
+  /** SHA-256 in lower case hex of the only certificate, or public key, that is talked to. */
+  certificate_pin: string | null
+  /** `Tls` as JSON. */
+  tls: string
   sync_problem: string | null
   sync_cursor: string | null
   last_full_at: string | null
@@ -93,8 +98,30 @@ export function makeConnectionStore(database: Database) {
       await db.updateTable('connection').set({ last_check: outcome }).where('id', '=', id).execute()
     },
 
-    async setCertificateEnd(id: string, endsAt: string): Promise<void> {
-      await db.updateTable('connection').set({ certificate_ends_at: endsAt }).where('id', '=', id).execute()
+    /**
+     * Changes what is kept of the TLS of a connection that was not edited since `revision`. Of several changes at once each
+     * sees what the one before left. Undefined when there is nothing to change.
+     */
+    async changeTls(id: string, revision: number, change: (before: Tls) => Tls | undefined) {
+      for (;;) {
+        const row = await db
+          .selectFrom('connection')
+          .select('tls')
+          .where('id', '=', id)
+          .where('revision', '=', revision)
+          .executeTakeFirst()
+        const before = row && (JSON.parse(row.tls) as Tls)
+        const after = before && change(before)
+        if (!row || !before || !after) return undefined
+        const { numUpdatedRows } = await db
+          .updateTable('connection')
+          .set({ tls: JSON.stringify(after), certificate_ends_at: after.certificate?.endsAt ?? null })
+          .where('id', '=', id)
+          .where('revision', '=', revision)
+          .where('tls', '=', row.tls)
+          .executeTakeFirst()
+        if (numUpdatedRows === 1n) return { before, after }
+      }
     },
 
     /** Deletes the connection with its runs. */

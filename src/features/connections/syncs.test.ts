@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import type { Connector } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import { type Database, openPostgres } from '../../lib/db/database.ts'
 import { migrate } from '../../lib/db/migrate.ts'
@@ -469,4 +470,48 @@ test('reading never runs further ahead of writing than one page, however much th
 
   assert.equal(written, 10_000)
   assert.ok(Math.max(...ahead) <= 1100, `${Math.max(...ahead)} read and not yet written`)
+})
+
+test('a system that sends without end ends in a fault', async (t) => {
+  const observations = Array.from({ length: 1_000 }, (_, i) => ({
+    kind: 'item',
+    externalId: String(i),
+    name: 'item',
+    attributes: {},
+  }))
+  const endless = {
+    ...toy,
+    async *sync() {
+      for (;;) yield { stage: 'items', observations }
+    },
+  }
+  const inventory = {
+    ...makeToyInventory().part,
+    applyBatch: async () => ({ created: 0, updated: 0, unchanged: 1_000, gone: 0 }),
+  }
+  const { sync } = await connected(t, await freshSqlite(t, toyMigrations), 0, {
+    connectors: [endless as unknown as Connector],
+    inventory,
+  })
+
+  const { state, problem, thrown } = await sync()
+
+  assert.deepEqual(
+    [state, thrown, problem?.detail],
+    ['failed', 'upstream-invalid', 'The system sent more than 10000000 things in one run'],
+  )
+})
+
+test('a run that does not come to an end gives up its place after half a day', async (t) => {
+  const { system, sync, clock } = await connected(t, await freshSqlite(t, toyMigrations), 250)
+  system.onPage = (_page, response) => {
+    clock.forward(7 * 3_600_000)
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ items: [], gone: [], next: 1, total: 1 }))
+    return true
+  }
+
+  const { state, problem, thrown } = await sync()
+
+  assert.deepEqual([state, thrown, problem?.type], ['failed', 'upstream-timeout', 'upstream-timeout'])
 })

@@ -2,6 +2,7 @@ import { type ProblemType, problems } from '../../core/problem.ts'
 import type { CheckOutcome, ConnectionView, ShownProblem, StoredProblem, SyncView } from './connection.ts'
 import type { Stored } from './store.ts'
 import type { Run } from './store-sync.ts'
+import type { Tls } from './tls.ts'
 
 /** A connection for its readers; the texts in the row were written by this room, so they parse. */
 export function viewConnection(row: Stored): ConnectionView {
@@ -9,6 +10,7 @@ export function viewConnection(row: Stored): ConnectionView {
   const syncProblem = row.sync_problem === null ? null : showProblem(JSON.parse(row.sync_problem) as StoredProblem)
   // The sync is the stronger witness; a failed check counts until the next good sync.
   const isChecked = lastCheck !== null && (row.last_synced_at === null || lastCheck.at > row.last_synced_at)
+  const tls = JSON.parse(row.tls) as Tls
   const problem = syncProblem ?? (isChecked ? (lastCheck.problem ?? null) : null)
   return {
     id: row.id,
@@ -17,13 +19,15 @@ export function viewConnection(row: Stored): ConnectionView {
     config: JSON.parse(row.config) as Record<string, unknown>,
     credential: Object.keys(row.secretIds).sort(),
     hasCaCertificate: row.ca_certificate !== null,
+    certificatePin: row.certificate_pin,
     schedule: row.schedule,
     allowWrites: row.allow_writes === 1,
     state: stateOf(row, problem, lastCheck),
     problem,
     lastCheck,
     lastSyncedAt: row.last_synced_at,
-    certificateEndsAt: row.certificate_ends_at,
+    certificate: tls.certificate,
+    tlsFailure: tls.failure,
     activeSync: row.activeRun,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

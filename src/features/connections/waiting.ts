@@ -2,7 +2,7 @@ import { newId } from '../../lib/ids.ts'
 import type { SyncMode } from './connection.ts'
 import type { ConnectionsParts } from './parts.ts'
 import { nextTime } from './rules.ts'
-import { makeConnectionStore } from './store.ts'
+import { makeConnectionStore, type Stored } from './store.ts'
 import type { Run, SyncStore } from './store-sync.ts'
 
 /** A running run whose owner was silent for this long is taken for dead. */
@@ -10,6 +10,13 @@ export const leaseMs = 30_000
 /** A run that took its process down this often is not queued again by itself. */
 const attempts = 3
 const keepRunsMs = 90 * 86_400_000
+/** Deliveries start a run at most this often: a system that sends without end must not keep Atlas reading. */
+const restMs = 10_000
+
+/** Whether a delivery came since the last run was queued: what it told of may have been read before it happened. */
+export function isWanted({ wanted_at, last_queued_at }: Pick<Stored, 'wanted_at' | 'last_queued_at'>): boolean {
+  return wanted_at !== null && wanted_at > (last_queued_at ?? '')
+}
 
 /** What waits to be run: what was queued, what is due, and what a dead process left. */
 export function makeWaiting(parts: ConnectionsParts, store: SyncStore, isMine: (run: Run) => boolean, owner: string) {
@@ -46,9 +53,9 @@ export function makeWaiting(parts: ConnectionsParts, store: SyncStore, isMine: (
       const rows = await connections.list()
       return rows
         .filter((row) => row.activeRun === null && connectors.find(({ id }) => id === row.connector)?.sync)
-        .filter(({ schedule, last_queued_at, created_at, wanted_at }) => {
-          // What a delivery told while a run was under way may have been read before it happened.
-          if (wanted_at !== null && wanted_at > (last_queued_at ?? '')) return true
+        .filter((row) => {
+          const { schedule, last_queued_at, created_at } = row
+          if (isWanted(row) && now().getTime() - new Date(last_queued_at ?? 0).getTime() >= restMs) return true
           const next = schedule === null ? null : nextTime(schedule, new Date(last_queued_at ?? created_at))
           return next !== null && next <= now()
         })

@@ -6,6 +6,7 @@ import { newId } from '../../lib/ids.ts'
 import type { ConnectionsParts } from './parts.ts'
 import type { Stored } from './store.ts'
 import { makeWebhookStore } from './store-webhooks.ts'
+import { isWanted } from './waiting.ts'
 
 /** The current secret and, while the sender is being changed over, the one before it. */
 const secretsKept = 2
@@ -51,14 +52,14 @@ export function makeWebhooks(parts: Parts) {
     if (typeof given !== 'string' || !given.startsWith(prefix)) return false
     const proof = given.slice(prefix.length)
     for (const id of await store.secrets(row.id))
-      if (await vault.proves(id, row.id, { scheme, proof, body })) return true
+      if (await vault.proves(id, row.id, { scheme, proof, body }).catch(destroyed)) return true
     return false
   }
 
   return {
     /**
-     * Takes one delivery. Whoever cannot sign it learns nothing, not even whether the connection exists (`denied`). A delivery
-     * that came before is taken again without effect. `accepted` is called before anything follows from it.
+     * Takes one delivery. Whoever cannot sign it learns nothing, not even whether the connection exists (`denied`). One that
+     * came before, or while the connection waits to be read anyway, has no effect. `accepted` is called before anything follows.
      */
     async receive(
       idOrName: string,
@@ -73,7 +74,9 @@ export function makeWebhooks(parts: Parts) {
       if (!row || !webhook || !(await isSigned(row, webhook, delivery)))
         throw new Problem('denied', 'The signature of this delivery is missing or wrong')
       spendOne(row.id)
-      const key = hash('sha256', nameOf(webhook, delivery), 'base64url')
+      if (isWanted(row)) return
+      // By what is signed, not by a header that names the delivery: who saw one could send it again under other names.
+      const key = hash('sha256', delivery.body, 'base64url')
       const at = now()
       await store.forget(new Date(at.getTime() - rememberMs).toISOString())
       if (await store.isKnown(row.id, key)) return
@@ -111,19 +114,8 @@ export function makeWebhooks(parts: Parts) {
 
 export type Webhooks = ReturnType<typeof makeWebhooks>
 
-/** The sender's own name for the delivery, or the body itself. */
-function nameOf({ deliveryId }: Webhook, { headers, body }: Delivery): Uint8Array {
-  const plain = Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
-  )
-  const id = deliveryId?.({ headers: plain, body: parsed(body) })
-  return id === undefined ? body : Buffer.from(`id:${id}`)
-}
-
-function parsed(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString('utf8'))
-  } catch {
-    return undefined
-  }
+/** A secret that was destroyed in the vault proves nothing, and to a stranger that is all that it says. */
+function destroyed(error: unknown): false {
+  if (error instanceof Problem && ['not-found', 'conflict'].includes(error.type)) return false
+  throw error
 }

@@ -112,7 +112,15 @@ function ofTokens({ tokens }: Identity): readonly Action[] {
       access: 'write',
       http: { method: 'POST', path: '/tokens' },
       input: NewToken,
-      output: z.object({ id: z.string(), token: z.string().meta({ format: 'password' }), expiresAt: z.string() }),
+      output: z.object({
+        id: z.string(),
+        token: z.string().meta({ format: 'password' }),
+        expiresAt: z.string(),
+        principal: z.string().describe('Id of the user or agent that the token belongs to.'),
+        principalKind: z.enum(['user', 'agent', 'system']),
+        principalName: z.string(),
+        roles: z.array(z.object({ role: z.string(), scope: z.string() })),
+      }),
       // What decides is for whom the token is; the token itself does not exist yet.
       resource: (input) => {
         const { agent, user } = withAgent(input)

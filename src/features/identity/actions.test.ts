@@ -10,6 +10,7 @@ const listed = [
   'identity.bindings.add POST /role-bindings write',
   'identity.bindings.list GET /role-bindings read',
   'identity.bindings.remove DELETE /role-bindings/{binding} destroy',
+  'identity.password.change POST /me/password write',
   'identity.principal.get GET /me read',
   'identity.roles.list GET /roles read',
   'identity.tokens.add POST /tokens write',
@@ -55,7 +56,14 @@ testOnEach('every action answers what it promises, end to end', identityMigratio
   assert.deepEqual(token.resource, { type: 'identity', id: 'agents' })
   assert.deepEqual((await call('identity.tokens.add', { name: 'x', user: id })).resource, { type: 'user', id })
   assert.deepEqual((await call('identity.tokens.add', { name: 'x' })).resource, { type: 'identity', id: 'self' })
+  const { token: _value, id: _id, expiresAt: _end, ...whose } = token.output
   const agent = await identity.authenticate(token.output['token'] as string, '192.0.2.1')
+  assert.deepEqual(whose, {
+    principal: agent.id,
+    principalKind: 'agent',
+    principalName: 'ci',
+    roles: [{ role: 'viewer', scope: '*' }],
+  })
   assert.deepEqual((await call('identity.principal.get', {}, agent)).output, {
     id: agent.id,
     kind: 'agent',

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
+import { SecretValue } from '../../core/secret.ts'
 import { tokenActions } from './actions-tokens.ts'
 import { userActions } from './actions-users.ts'
 import type { Identity } from './identity.ts'
@@ -7,12 +8,12 @@ import { roleNames, roles } from './roles.ts'
 
 /** Every action of this room, for the catalog. */
 export function identityActions(identity: Identity): readonly Action[] {
-  return [...ownActions(), ...userActions(identity), ...tokenActions(identity)]
+  return [...ownActions(identity), ...userActions(identity), ...tokenActions(identity)]
 }
 
 const Roles = z.array(z.object({ role: z.string(), scope: z.string() }))
 
-function ownActions(): readonly Action[] {
+function ownActions({ users }: Identity): readonly Action[] {
   return [
     defineAction({
       name: 'identity.principal.get',
@@ -40,6 +41,24 @@ function ownActions(): readonly Action[] {
         tokenId: principal.tokenId ?? null,
         onBehalfOf: principal.onBehalfOf ?? null,
       }),
+    }),
+    defineAction({
+      name: 'identity.password.change',
+      title: 'Change my password',
+      description:
+        'Changes the password of the user who calls. It needs the current one, and ends all other sign-ins; API tokens stay.',
+      access: 'write',
+      http: { method: 'POST', path: '/me/password' },
+      input: z.strictObject({
+        currentPassword: SecretValue.describe('The password until now.'),
+        password: SecretValue.describe('The new password: at least 15 characters, not made of common words.'),
+      }),
+      output: z.object({ id: z.string(), passwordChangedAt: z.string().nullable() }),
+      resource: () => ({ type: 'identity', id: 'self' }),
+      run: async (input, { principal }) => {
+        const { id, passwordChangedAt } = await users.edit(principal, principal.id, input)
+        return { id, passwordChangedAt }
+      },
     }),
     defineAction({
       name: 'identity.roles.list',

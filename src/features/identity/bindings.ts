@@ -4,6 +4,7 @@ import { keepAnAdmin, requireFullAdmin } from './grant.ts'
 import { insertBinding } from './new-user.ts'
 import { identityLock, iso, type Room } from './parts.ts'
 import type { Role } from './roles.ts'
+import { resolveScope } from './scope.ts'
 import type { BindingRow, Page } from './store.ts'
 import { findBinding, listBindings, removeBinding } from './store-bindings.ts'
 import { findMember } from './store-users.ts'
@@ -19,10 +20,11 @@ export function makeBindings(room: Room) {
   }
 
   async function add(granter: Principal, wish: { principal: string; role: Role; scope: string }) {
+    const scope = await resolveScope(room, granter, wish)
     const row = await database.exclusive(identityLock, async (tx) => {
       await requireFullAdmin(tx, granter, 'give a role')
       if (!(await findMember(tx, wish.principal))) throw new Problem('not-found', 'There is no such user or agent')
-      const id = await insertBinding(tx, { ...wish, at: iso(now()), createdBy: granter.id })
+      const id = await insertBinding(tx, { ...wish, scope, at: iso(now()), createdBy: granter.id })
       const added = id === undefined ? undefined : await findBinding(tx, id)
       if (!added) throw new Problem('conflict', 'The principal has this role there already')
       return added

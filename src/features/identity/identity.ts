@@ -6,6 +6,7 @@ import type { IdentityParts, Room } from './parts.ts'
 import { makeHasher } from './password.ts'
 import { makePrincipals } from './principals.ts'
 import { makeSetup } from './setup.ts'
+import { findPepper } from './store-peppers.ts'
 import { makeTokens } from './tokens.ts'
 import { makeUsers } from './users.ts'
 
@@ -24,7 +25,9 @@ export function makeIdentity(parts: IdentityParts) {
     throw new RangeError('A sign-in lasts more than nothing and at most one hour')
   const authenticator = makeAuthenticator(parts)
   const cost = parts.passwordCost
-  const room: Room = { ...parts, authenticator, hasher: makeHasher({ rootKey: parts.rootKey, ...(cost && { cost }) }) }
+  const earlierPepper = (id: string) => findPepper(parts.database.db, parts.rootKey, id)
+  const hasher = makeHasher({ rootKey: parts.rootKey, earlierPepper, ...(cost && { cost }) })
+  const room: Room = { ...parts, authenticator, hasher }
   return {
     authenticate: authenticator.authenticate,
     login: makeLogin(room),

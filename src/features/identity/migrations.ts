@@ -2,7 +2,13 @@ import type { Migration } from '../../lib/db/migrate.ts'
 
 export const identityMigrations: readonly Migration[] = [
   { id: 300, name: 'identity', sqlite: tables('blob'), postgres: tables('bytea') },
+  { id: 310, name: 'earlier peppers', sqlite: [peppers('blob')], postgres: [peppers('bytea')] },
 ]
+
+// What passwords were hashed with before the root key changed; each goes out of use as its people sign in.
+function peppers(bytes: 'blob' | 'bytea'): string {
+  return `create table password_pepper (id text primary key, box ${bytes} not null)`
+}
 
 function tables(bytes: 'blob' | 'bytea'): readonly string[] {
   return [

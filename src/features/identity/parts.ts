@@ -28,6 +28,10 @@ export type IdentityParts = {
   readonly onEvent: (event: IdentityEvent) => Promise<unknown>
   /** Why a bearer token was refused, for the log; the caller is not told. */
   readonly onFailure: (failure: AuthFailure) => Promise<unknown>
+  /** The id of a connection, by id or name, for the scope of a role; throws `not-found`. */
+  readonly resolveConnection: (idOrName: string) => Promise<string>
+  /** Whether any action is in this scope of a token: an action's name, an area or an access word. */
+  readonly isKnownScope: (scope: string) => boolean
   /** Only tests choose a cheaper one. */
   readonly passwordCost?: PasswordCost
 }

@@ -15,19 +15,26 @@ const saltLength = 16
 const tagLength = 32
 const runArgon2 = promisify(argon2)
 
+type Parts = {
+  readonly rootKey: KeyObject
+  readonly cost?: PasswordCost
+  /** A pepper that came from an earlier root key, by its id. */
+  readonly earlierPepper?: (id: string) => Promise<KeyObject | undefined>
+}
+
 export type Hasher = ReturnType<typeof makeHasher>
 
 /**
  * Hashes and checks passwords: argon2id over HMAC-SHA-256(pepper, NFKC(password)), kept as a PHC string.
  * The pepper comes from the root key, so a stolen table alone cannot be attacked; `keyid` names the pepper's key.
  */
-export function makeHasher({ rootKey, cost = passwordCost }: { rootKey: KeyObject; cost?: PasswordCost }) {
-  const pepper = deriveKey(rootKey, 'atlas/password-pepper')
-  const pepperId = unpadded(keyId(pepper))
+export function makeHasher({ rootKey, cost = passwordCost, earlierPepper = async () => undefined }: Parts) {
+  const pepper = pepperOf(rootKey)
+  const pepperId = pepperIdOf(pepper)
   const inQueue = makeHashQueue()
 
-  function digest(password: Secret, salt: Buffer, { memory, passes, parallelism }: PasswordCost): Promise<Buffer> {
-    const message = createHmac('sha256', pepper).update(typed(password).normalize('NFKC'), 'utf8').digest()
+  function digest(password: Secret, salt: Buffer, { memory, passes, parallelism }: PasswordCost, key = pepper) {
+    const message = createHmac('sha256', key).update(typed(password).normalize('NFKC'), 'utf8').digest()
     return inQueue(() => runArgon2('argon2id', { message, nonce: salt, parallelism, tagLength, memory, passes }))
   }
 
@@ -39,21 +46,31 @@ export function makeHasher({ rootKey, cost = passwordCost }: { rootKey: KeyObjec
     },
 
     /**
-     * `right`: the password fits. `outdated`: it fits and should be hashed again with today's cost.
+     * `right`: the password fits. `outdated`: it fits and should be hashed again with today's cost and pepper.
      * Without a stored hash it works just as long and answers wrong, so that time does not tell who exists.
      */
     async verify(password: Secret, phc: string | null | undefined): Promise<'right' | 'outdated' | 'wrong'> {
       const stored = phc ? fromPhc(phc) : undefined
-      if (!stored || stored.keyid !== pepperId) {
+      const key = stored?.keyid === pepperId ? pepper : stored && (await earlierPepper(stored.keyid))
+      if (!stored || !key) {
         await digest(password, randomBytes(saltLength), cost)
         return 'wrong'
       }
-      const tag = await digest(password, stored.salt, stored)
+      const tag = await digest(password, stored.salt, stored, key)
       if (!timingSafeEqual(tag, stored.tag)) return 'wrong'
-      const same = stored.memory === cost.memory && stored.passes === cost.passes
+      const same = key === pepper && stored.memory === cost.memory && stored.passes === cost.passes
       return same && stored.parallelism === cost.parallelism ? 'right' : 'outdated'
     },
   }
+}
+
+export function pepperOf(rootKey: KeyObject): KeyObject {
+  return deriveKey(rootKey, 'atlas/password-pepper')
+}
+
+/** The `keyid` of hashes made with a pepper. */
+export function pepperIdOf(pepper: KeyObject): string {
+  return unpadded(keyId(pepper))
 }
 
 type Phc = PasswordCost & { readonly keyid: string; readonly salt: Buffer; readonly tag: Buffer }

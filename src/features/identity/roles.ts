@@ -24,4 +24,6 @@ export const BindingScope = z
     /^(\*|[a-z]{2,32}\/[A-Za-z0-9][A-Za-z0-9_.-]{0,79})$/,
     'must be * or <type>/<id>, for example connection/con_…',
   )
-  .describe('Where the role holds: * for everything, or <type>/<id> for one thing, for example connection/con_….')
+  .describe(
+    'Where the role holds: * for everything, or <type>/<id> for one thing, for example connection/con_…. A connection may also be named: connection/lab.',
+  )

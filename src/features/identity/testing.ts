@@ -20,6 +20,8 @@ export function openIdentity(setting: Setting) {
     takeLogin: () => {},
     loginSucceeded: () => {},
     takeSetup: () => {},
+    resolveConnection: async (id) => id,
+    isKnownScope: () => true,
     onEvent: async (event) => events.push(event),
     onFailure: async (failure) => failures.push(failure),
     passwordCost: { memory: 64, passes: 1, parallelism: 1 },

@@ -250,3 +250,10 @@ testOnEach(
     assert.deepEqual((await identity.bindings.list({ principal: ada.id, limit: 10 })).items, [existing])
   },
 )
+
+testOnEach('a sign-in is told from a token, also when it is long gone', identityMigrations, async (database) => {
+  const { identity, admin } = await openWorld(database, testRootKey, fixedClock().now)
+  const { id } = await identity.tokens.add(admin, { name: 'laptop' })
+  const answers = await Promise.all([admin.tokenId ?? '', id, newId('tok')].map(identity.tokens.isSession))
+  assert.deepEqual(answers, [true, false, true])
+})

@@ -9,8 +9,10 @@ import { type IssuedToken, issueToken } from './issue-token.ts'
 import { insertBinding } from './new-user.ts'
 import { identityLock, iso, type Room } from './parts.ts'
 import type { Role } from './roles.ts'
+import { requireKnownScopes, resolveScope } from './scope.ts'
 import { isNarrower } from './scopes.ts'
 import { addPrincipal, findPrincipal, type Page } from './store.ts'
+import { bindingsOf } from './store-bindings.ts'
 import { findToken, listTokens, type OwnedToken, revokeToken } from './store-tokens.ts'
 import { findMember } from './store-users.ts'
 
@@ -23,6 +25,14 @@ type Wish = {
   readonly scopes?: readonly string[] | undefined
   readonly cidrs?: readonly string[] | undefined
   readonly expiresInDays?: number | undefined
+}
+
+/** The token's value, and whose it is: without a role its owner may do next to nothing, which the maker should see. */
+type MadeToken = IssuedToken & {
+  readonly principal: string
+  readonly principalKind: 'user' | 'agent' | 'system'
+  readonly principalName: string
+  readonly roles: { role: string; scope: string }[]
 }
 
 const dayMs = 86_400_000
@@ -44,13 +54,15 @@ export function makeTokens(room: Room) {
     return { items, next: rows.length > page.limit ? (items.at(-1)?.id ?? null) : null }
   }
 
-  async function add(granter: Principal, wish: Wish): Promise<IssuedToken> {
+  async function add(granter: Principal, wanted: Wish): Promise<MadeToken> {
+    requireKnownScopes(room, wanted.scopes)
+    const wish = wanted.scope === undefined ? wanted : { ...wanted, scope: await resolveScope(room, granter, wanted) }
     return database.exclusive(identityLock, async (tx) => {
       const at = now()
       const full = await isFullAdmin(tx, granter)
       const limits = await limitsOf(tx, granter, full, at)
       const principal = await ownerOf(tx, granter, wish, full, iso(at))
-      return issueToken(tx, {
+      const issued = await issueToken(tx, {
         principal,
         kind: 'api',
         name: wish.name,
@@ -60,6 +72,9 @@ export function makeTokens(room: Room) {
         at,
         lifeMs: narrowedLife(limits.lifeMs, wish.expiresInDays),
       })
+      const owner = await findPrincipal(tx, principal)
+      const roles = await bindingsOf(tx, principal)
+      return { ...issued, principal, principalKind: owner?.kind ?? 'user', principalName: owner?.name ?? '', roles }
     })
   }
 
@@ -77,7 +92,13 @@ export function makeTokens(room: Room) {
     return { id, revokedAt }
   }
 
-  return { list, add, revoke }
+  /** Whether a token is a sign-in. One that is gone counts as such: sign-ins are forgotten when they are over, API tokens are not. */
+  async function isSession(id: string): Promise<boolean> {
+    const row = await findToken(database.db, id)
+    return row === undefined || row.kind === 'session'
+  }
+
+  return { list, add, revoke, isSession }
 }
 
 /** Whose token it becomes; a new agent is made on the way. Everybody but a full admin gets tokens for themselves only. */

@@ -7,6 +7,7 @@ import { checkNewUser, insertBinding, insertUser } from './new-user.ts'
 import { identityLock, iso, type Room } from './parts.ts'
 import { passwordFault } from './password-policy.ts'
 import type { Role } from './roles.ts'
+import { resolveScope } from './scope.ts'
 import { type Page, removePrincipal, setDisabled } from './store.ts'
 import { bindingsOf, bindingsOfMany } from './store-bindings.ts'
 import { revokeSessions } from './store-tokens.ts'
@@ -48,6 +49,7 @@ export function makeUsers(room: Room) {
 
   async function add(granter: Principal, wish: NewUser) {
     const username = checkNewUser({ ...wish, displayName: wish.name })
+    const scope = await resolveScope(room, granter, wish)
     const passwordHash = await hasher.hash(wish.password)
     const id = await database.exclusive(identityLock, async (tx) => {
       if (wish.role !== undefined) await requireFullAdmin(tx, granter, 'give a role')
@@ -59,7 +61,7 @@ export function makeUsers(room: Room) {
         await insertBinding(tx, {
           principal: user,
           role: wish.role,
-          scope: wish.scope ?? '*',
+          scope,
           at,
           createdBy: granter.id,
         })

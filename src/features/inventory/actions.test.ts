@@ -218,8 +218,8 @@ test('the actions on assets only read, and all name what they are about', () => 
   assert.deepEqual(none.resource('inventory.assets.get', { asset: 'ast_1' }), { type: 'asset', id: 'ast_1' })
   assert.deepEqual(none.resource('inventory.summary.get', {}), { type: 'inventory', id: '*' })
   assert.deepEqual(none.resource('inventory.machines.search', { connection: 'main' }), {
-    type: 'connection',
-    id: 'main',
+    type: 'inventory',
+    id: '*',
   })
   const split = { machine: 'mch_1', assets: ['ast_1'] }
   assert.deepEqual(none.resource('inventory.machines.split', split), { type: 'machine', id: 'mch_1' })

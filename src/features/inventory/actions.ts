@@ -49,7 +49,7 @@ const summary = z.object({
 
 const facet = z.array(z.object({ value: z.string(), count: z.int(), name: z.string().optional() }))
 
-const searchInput = z.strictObject({
+export const searchInput = z.strictObject({
   q: z
     .string()
     .max(maxText)

@@ -25,20 +25,25 @@ export type Prepared = {
 // PostgreSQL refuses index rows over 2,704 bytes and SQLite's get slow; what identifies or groups an asset is at most this long.
 const maxIdentifier = 500
 
+// What one asset may hold: a system decides what it sends, and fifty changes of each asset are kept.
+const maxAttributes = 131_072
+const maxAddresses = 1_000
+const maxRelations = 10_000
+
 export function prepare(given: Observation): Prepared {
   const observation: Observation = {
     ...given,
     kind: identifier(given.kind),
     externalId: identifier(given.externalId),
-    name: clean(given.name),
+    name: identifier(given.name),
     ...(given.status !== undefined && { status: identifier(given.status) }),
     ...(given.site !== undefined && { site: identifier(given.site) }),
-    ...(given.serial !== undefined && { serial: clean(given.serial) }),
+    ...(given.serial !== undefined && { serial: identifier(given.serial) }),
     ...(given.url !== undefined && { url: clean(given.url) }),
   }
   const { kind, externalId, name, status = '', site = '', serial, url } = observation
-  const addresses = JSON.stringify((given.addresses ?? []).map(clean))
-  const attributes = JSON.stringify(sorted(given.attributes))
+  const addresses = JSON.stringify((given.addresses ?? []).slice(0, maxAddresses).map(identifier))
+  const attributes = JSON.stringify(bounded(sorted(given.attributes)))
   const relations = prepareRelations(given.relations ?? [])
   const facts = JSON.stringify(sorted(given.facts ?? {}))
   const marks = marksOf(observation)
@@ -84,13 +89,26 @@ function clean(text: string): string {
   return text.toWellFormed().replaceAll('\0', '')
 }
 
+/** What does not fit is left out whole, the values in the order of their names. */
+function bounded(named: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  let size = 0
+  return Object.fromEntries(
+    Object.entries(named).filter(([name, value]) => {
+      const next = size + name.length + (JSON.stringify(value)?.length ?? 0)
+      if (next > maxAttributes) return false
+      size = next
+      return true
+    }),
+  )
+}
+
 function sorted(named: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(named).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 function prepareRelations(relations: readonly Relation[]): Relation[] {
   const byText = new Map(
-    relations.map(({ type, kind, externalId }) => {
+    relations.slice(0, maxRelations).map(({ type, kind, externalId }) => {
       const relation = { type: identifier(type), kind: identifier(kind), externalId: identifier(externalId) }
       return [JSON.stringify(Object.values(relation)), relation] as const
     }),

@@ -6,20 +6,27 @@ import { isIPv4, isIPv6 } from 'node:net'
  * shares the one network `unknown`, so that nonsense never makes fresh buckets.
  */
 export function networkOf(address: string): string {
-  if (isIPv4(address)) return address
+  return maskOf(address, { v4Bytes: 4, v6Groups: 4 })
+}
+
+/** The wider network that habits are told by: the /24 of an IPv4 address, the /48 of an IPv6 address; else as `networkOf`. */
+export function subnetOf(address: string): string {
+  return maskOf(address, { v4Bytes: 3, v6Groups: 3 })
+}
+
+function maskOf(address: string, { v4Bytes, v6Groups }: { v4Bytes: number; v6Groups: number }): string {
+  const v4 = (bytes: readonly (number | string)[]) =>
+    v4Bytes === 4
+      ? bytes.join('.')
+      : `${[...bytes.slice(0, v4Bytes), ...Array(4 - v4Bytes).fill(0)].join('.')}/${v4Bytes * 8}`
+  if (isIPv4(address)) return v4(address.split('.'))
   const [bare = ''] = address.split('%')
   if (!isIPv6(bare)) return 'unknown'
   const groups = groupsOf(bare)
   const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff
-  if (isMapped)
-    return groups
-      .slice(6)
-      .flatMap((group) => [group >> 8, group & 255])
-      .join('.')
-  return `${groups
-    .slice(0, 4)
-    .map((group) => group.toString(16))
-    .join(':')}::/64`
+  if (isMapped) return v4(groups.slice(6).flatMap((group) => [group >> 8, group & 255]))
+  const head = groups.slice(0, v6Groups).map((group) => group.toString(16))
+  return `${head.join(':')}::/${v6Groups * 16}`
 }
 
 /** The eight 16-bit groups of a valid IPv6 address (RFC 4291 §2.2). */

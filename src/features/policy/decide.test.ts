@@ -63,7 +63,7 @@ test('a decision names the effect, the rules that decided and the version of the
     [
       'no role, where an agent would have to ask: there is nothing to ask for',
       { principal: principalWith(['viewer'], { kind: 'agent' }), action: write },
-      { effect: 'forbid', reason: 'forbid: agents-ask-before-write', policies: ['agents-ask-before-write'] },
+      { effect: 'forbid', reason: 'forbid: no rule permits it', policies: [] },
     ],
   ]
   for (const [name, part, expected] of cases) assert.deepEqual(decide(question(part)), { ...expected, version }, name)

@@ -70,7 +70,7 @@ export function rolesOn({ bindings }: Principal, { type, id }: Resource): string
 }
 
 /** Token scopes only take away. A word that is no action, `area.*` or access matches nothing. */
-function isInScopes(scopes: readonly string[] | undefined, { name, access }: Question['action']): boolean {
+export function isInScopes(scopes: readonly string[] | undefined, { name, access }: Question['action']): boolean {
   if (!scopes) return true
   const area = `${name.slice(0, name.indexOf('.'))}.*`
   return scopes.some((scope) => scope === name || scope === area || scope === access)
@@ -100,18 +100,22 @@ function evaluate(policySet: PolicySet, question: Question, roles: readonly stri
   const { version } = policySet
   const { permitted, policies } = policySet.evaluate(requestOf(question, roles, question.approved))
   if (permitted) return { effect: 'permit', reason: `permit: ${policies.join(', ')}`, policies, version }
-  const forbid: Decision = {
+  if (question.approved) return forbidden(policies, version)
+  const withApproval = policySet.evaluate(requestOf(question, roles, true))
+  // What an approval would lift is not the reason: with a yes, it would still not be permitted.
+  if (!withApproval.permitted) return forbidden(withApproval.policies, version)
+  // The rules that stood in the way explain best; without one, a rule permits only what is approved.
+  const deciding = policies.length > 0 ? policies : withApproval.policies
+  return { effect: 'ask', reason: `ask: ${deciding.join(', ')}`, policies: deciding, version }
+}
+
+function forbidden(policies: readonly string[], version: string): Decision {
+  return {
     effect: 'forbid',
     reason: `forbid: ${policies.join(', ') || 'no rule permits it'}`,
     policies,
     version,
   }
-  if (question.approved) return forbid
-  const withApproval = policySet.evaluate(requestOf(question, roles, true))
-  if (!withApproval.permitted) return forbid
-  // The rules that stood in the way explain best; without one, a rule permits only what is approved.
-  const deciding = policies.length > 0 ? policies : withApproval.policies
-  return { effect: 'ask', reason: `ask: ${deciding.join(', ')}`, policies: deciding, version }
 }
 
 const kinds = { user: 'Atlas::User', agent: 'Atlas::Agent', system: 'Atlas::System' } as const

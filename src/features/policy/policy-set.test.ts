@@ -32,6 +32,7 @@ test('the schema has a type for each kind of principal, an action for each actio
     'approvals.*': [],
     'audit.*': [],
     'connections.*': [],
+    'exports.*': [],
     'identity.*': [],
     'inventory.*': [],
     'policy.*': [],

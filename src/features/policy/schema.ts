@@ -5,7 +5,16 @@ import { type Access, accesses } from '../../core/action.ts'
 export type PolicyAction = { readonly name: string; readonly access: Access }
 
 /** The rooms whose actions are Atlas's own. An action of any other area belongs to a connector. */
-export const ownAreas = ['approvals', 'audit', 'connections', 'identity', 'inventory', 'policy', 'vault'] as const
+export const ownAreas = [
+  'approvals',
+  'audit',
+  'connections',
+  'exports',
+  'identity',
+  'inventory',
+  'policy',
+  'vault',
+] as const
 
 /** The group of every action that a connector brings. It has no dot, so it cannot be an area (`lab.*`) or an action. */
 export const connectorGroup = 'connectors'

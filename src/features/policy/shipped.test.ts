@@ -33,6 +33,10 @@ const oracle: Readonly<Record<string, string>> = {
   'connections.connections.edit': '---p-p ---a-a -',
   'connections.connections.remove': '-----p -----a -',
   'connections.connections.check': '-ppp-p -ppp-p -',
+  'connections.credentials.stage': '---p-p ---a-a -',
+  'connections.credentials.check': '-ppp-p -ppp-p -',
+  'connections.credentials.promote': '---p-p ---a-a -',
+  'connections.credentials.discard': '---p-p ---a-a -',
   'connections.syncs.start': '---p-p ---p-p p',
   'connections.syncs.list': '-ppp-p -ppp-p -',
   'connections.syncs.get': '-ppp-p -ppp-p -',
@@ -44,6 +48,11 @@ const oracle: Readonly<Record<string, string>> = {
   'vault.secrets.get': '---p-p ---p-p -',
   'vault.secrets.destroy': '-----p -----a -',
   'vault.versions.add': '-----p -----a -',
+  'vault.secrets.usage': '---p-p ---p-p -',
+  'vault.rotation.set': '-----p -----a -',
+  'vault.keys.list': '---p-p ---p-p -',
+  'vault.keys.rotate': '-----p -----a -',
+  'vault.keys.rewrap': '-----p -----a -',
   'vault.secrets.reveal': '------ ------ -',
   'identity.users.list': '----pp ----pp -',
   'identity.users.add': '-----p -----a -',
@@ -54,10 +63,12 @@ const oracle: Readonly<Record<string, string>> = {
   'identity.tokens.add': 'pppppp pppppp -',
   'identity.tokens.revoke': 'pppppp aaaaaa -',
   'identity.roles.list': '----pp ----pp -',
+  'identity.anomalies.list': '----pp ----pp -',
   'identity.bindings.list': '----pp ----pp -',
   'identity.bindings.add': '-----p -----a -',
   'identity.bindings.remove': '-----p -----a -',
   'identity.principal.get': 'pppppp pppppp -',
+  'identity.password.change': 'pppppp ------ -',
   'policy.policies.list': '---ppp ---ppp -',
   'policy.decision.explain': 'pppppp pppppp -',
   'approvals.requests.list': 'pppppp pppppp -',
@@ -68,9 +79,20 @@ const oracle: Readonly<Record<string, string>> = {
   'audit.events.get': '----pp ----pp -',
   'audit.log.verify': '----pp ----pp -',
   'audit.log.read': '----pp ----pp -',
+  'exports.datasets.list': '-ppp-p -ppp-p -',
+  'exports.exports.create': '--pp-p --aa-a -',
+  'exports.exports.list': '-ppp-p -ppp-p -',
+  'exports.exports.get': '-ppp-p -ppp-p -',
+  'exports.exports.share': '--pp-p --aa-a -',
+  'exports.exports.remove': '--pp-p --aa-a -',
+  'exports.exports.download': '-ppp-p -ppp-p -',
+  'exports.plans.create': '--pp-p --aa-a -',
+  'exports.plans.list': '-ppp-p -ppp-p -',
+  'exports.plans.remove': '--pp-p --aa-a -',
+  'exports.plans.run': '--pp-p --aa-a p',
   'lab.devices.find': '--pp-p --pp-p -',
   'lab.device.reveal-config': '------ ------ -',
-  'lab.journal.add': '---p-p ---a-a -',
+  'lab.journal.add': '---p-p ---a-a a',
   'lab.device.remove': '-----p -----a -',
 }
 
@@ -110,13 +132,20 @@ test('an approval turns exactly the asks into permits, and nothing else', () => 
 test('Atlas itself gains nothing from a role binding', () => {
   const principal = principalWith(['admin'], { kind: 'system' })
 
+  // What a plan publishes is permitted only because it is approved here.
   const permitted = routeActions.filter(
     (action) => decide({ principal, action, resource, approved: true, door: 'schedule' }).effect === 'permit',
   )
 
   assert.deepEqual(
     permitted.map(({ name }) => name),
-    ['inventory.findings.evaluate', 'connections.syncs.start', 'connections.syncs.run'],
+    [
+      'inventory.findings.evaluate',
+      'connections.syncs.start',
+      'connections.syncs.run',
+      'exports.plans.run',
+      'lab.journal.add',
+    ],
   )
 })
 

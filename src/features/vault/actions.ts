@@ -2,10 +2,25 @@ import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
 import { SecretValue } from '../../core/secret.ts'
+import { keyActions } from './key-actions.ts'
 import type { Vault } from './vault.ts'
 
 type Parts = {
-  readonly vault: Pick<Vault, 'list' | 'put' | 'get' | 'addVersion' | 'destroy' | 'reveal'>
+  readonly vault: Pick<
+    Vault,
+    | 'list'
+    | 'put'
+    | 'get'
+    | 'addVersion'
+    | 'destroy'
+    | 'reveal'
+    | 'setRotation'
+    | 'usage'
+    | 'keys'
+    | 'rotate'
+    | 'rewrap'
+    | 'rootKeyFingerprint'
+  >
 }
 
 /** The actions on secrets. Values go in; `vault.secrets.reveal` is the only one that lets a value out. */
@@ -17,6 +32,9 @@ export function vaultActions({ vault }: Parts): readonly Action[] {
     destroySecret(vault),
     addVersion(vault),
     reveal(vault),
+    setRotation(vault),
+    showUsage(vault),
+    ...keyActions(vault),
   ]
 }
 
@@ -43,6 +61,9 @@ const Summary = z.object({
   createdAt: z.iso.datetime(),
   changedAt: z.iso.datetime().describe('When the current version was stored'),
   destroyedAt: z.iso.datetime().nullable(),
+  stagedVersion: z.int().nullable().describe('A version that waits to become the current one.'),
+  dueAt: z.iso.datetime().nullable().describe('When the value is to be changed; null when never.'),
+  rotation: z.enum(['never', 'ok', 'soon', 'overdue']).describe('How far that is: `soon` from the reminder on.'),
 })
 const Version = z.object({ id: z.string(), version: z.int() })
 
@@ -56,6 +77,10 @@ const listSecrets = (vault: Parts['vault']) =>
     input: z.strictObject({
       name: name.optional().describe('Only secrets with exactly this name.'),
       owner: z.string().min(1).max(64).optional().describe('Only secrets of the connection with this id.'),
+      rotation: z
+        .enum(['soon', 'overdue'])
+        .optional()
+        .describe('Only secrets that are to be changed soon, or long since.'),
       limit: z.int().min(1).max(200).default(50).describe('At most so many in one answer.'),
       cursor: secret.optional().describe('The `next` of the answer before.'),
     }),
@@ -92,6 +117,8 @@ const getSecret = (vault: Parts['vault']) =>
     http: { method: 'GET', path: '/secrets/{secret}' },
     input: z.strictObject({ secret }),
     output: Summary.extend({
+      rotateAfterDays: z.int().nullable(),
+      remindAfterDays: z.int().nullable(),
       versions: z.array(
         z.object({ version: z.int(), createdAt: z.iso.datetime(), destroyedAt: z.iso.datetime().nullable() }),
       ),
@@ -134,6 +161,63 @@ const addVersion = (vault: Parts['vault']) =>
     },
   })
 
+const setRotation = (vault: Parts['vault']) =>
+  defineAction({
+    name: 'vault.rotation.set',
+    title: 'Set when a secret is to be changed',
+    description:
+      'Days after which a value counts as overdue, from when it was stored, and after which lists begin to remind of it. Without `days` the usual 90 and 75 hold again.',
+    access: 'write',
+    http: { method: 'PATCH', path: '/secrets/{secret}' },
+    input: z
+      .strictObject({
+        secret,
+        days: z.int().min(0).max(3650).optional().describe('Days; 0 for a value that is never to be changed.'),
+        remindAfterDays: z.int().min(0).max(3650).optional().describe('Default: five sixths of `days`.'),
+      })
+      .refine(({ days, remindAfterDays }) => remindAfterDays === undefined || remindAfterDays <= (days ?? 90), {
+        path: ['remindAfterDays'],
+        message: 'must not be more than the days',
+      }),
+    output: z.object({ dueAt: z.iso.datetime().nullable(), rotation: z.enum(['never', 'ok', 'soon', 'overdue']) }),
+    resource: (input) => ({ type: 'secret', id: input.secret }),
+    async run({ secret: id, ...wish }) {
+      await vault.setRotation(id, wish)
+      const { dueAt, rotation } = await vault.get(id)
+      return { dueAt, rotation }
+    },
+  })
+
+const showUsage = (vault: Parts['vault']) =>
+  defineAction({
+    name: 'vault.secrets.usage',
+    title: 'Show who used a secret',
+    description:
+      'How often which version was taken in which hour of the last 90 days, by which connection or person: newest hours first, and each version in sum. Shows whether an old version is still in use.',
+    access: 'read',
+    http: { method: 'GET', path: '/secrets/{secret}/usage' },
+    input: z.strictObject({
+      secret,
+      limit: z.int().min(1).max(720).default(168).describe('At most so many hours.'),
+      before: z.iso.datetime().optional().describe('The `next` of the answer before.'),
+    }),
+    output: z.object({
+      versions: z.array(z.object({ version: z.int(), uses: z.int(), lastUsedAt: z.iso.datetime() })),
+      items: z.array(
+        z.object({
+          hour: z.iso.datetime().describe('When the hour began.'),
+          version: z.int(),
+          by: z.string().describe('A connection, a person, or `atlas` itself.'),
+          uses: z.int(),
+          lastUsedAt: z.iso.datetime(),
+        }),
+      ),
+      next: z.iso.datetime().nullable(),
+    }),
+    resource: (input) => ({ type: 'secret', id: input.secret }),
+    run: ({ secret: id, ...page }) => vault.usage(id, page),
+  })
+
 const reveal = (vault: Parts['vault']) =>
   defineAction({
     name: 'vault.secrets.reveal',
@@ -147,8 +231,8 @@ const reveal = (vault: Parts['vault']) =>
     }),
     output: Version.extend({ value: z.string() }),
     resource: (input) => ({ type: 'secret', id: input.secret }),
-    run: async (input) => {
-      const { version, value } = await vault.reveal(input.secret, input.version)
+    run: async (input, { principal }) => {
+      const { version, value } = await vault.reveal(input.secret, input.version, principal.id)
       return { id: input.secret, version, value: value.reveal() }
     },
   })

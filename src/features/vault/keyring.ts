@@ -1,6 +1,6 @@
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { type Database, UnknownKey } from '../../lib/db/database.ts'
-import { deriveKey, EnvelopeError, open, seal } from '../../lib/envelope.ts'
+import { deriveKey, EnvelopeError, open, reseal, seal } from '../../lib/envelope.ts'
 import { newId } from '../../lib/ids.ts'
 import { makeVaultStore, type VaultKeyRow, type VaultRows, type VaultStore } from './store.ts'
 
@@ -12,6 +12,8 @@ export type Keyring = {
   init(): Promise<void>
   /** The key to wrap one data key with. Inside the transaction that stores the wrap, so that the count is never short. */
   claim(tx: VaultRows): Promise<{ readonly id: string; readonly key: KeyObject }>
+  /** Makes the next key-encryption key: what is wrapped from then on, is wrapped with it. The earlier ones still open. */
+  rotate(): Promise<{ readonly id: string; readonly version: number }>
   /** A key by id; undefined when there is none that this root key opens. */
   find(id: string): Promise<KeyObject | undefined>
 }
@@ -29,7 +31,7 @@ export function makeKeyring({ store, rootKey, now, maxWraps = 2 ** 30 }: Parts):
   const wrapping = wrappingKey(rootKey)
   const opened = new Map<string, KeyObject>()
 
-  return { init, claim, find }
+  return { init, claim, rotate, find }
 
   async function init(): Promise<void> {
     for (const row of await store.keys()) opened.set(row.id, openAtStart(wrapping, row))
@@ -44,12 +46,20 @@ export function makeKeyring({ store, rootKey, now, maxWraps = 2 ** 30 }: Parts):
   }
 
   async function claim(tx: VaultRows): Promise<{ id: string; key: KeyObject }> {
-    const row = await countWrap(tx)
+    const row = await untilActive(() => tx.countWrap(scope))
     if (row.wraps > maxWraps) {
       await tx.retireKey(row.id)
       return make(tx, row.version + 1, 1)
     }
     return { id: row.id, key: remember(row) }
+  }
+
+  async function rotate(): Promise<{ id: string; version: number }> {
+    return store.exclusive(async (tx) => {
+      const version = (await untilActive(() => tx.retireActive(scope))).version + 1
+      const { id } = await make(tx, version, 0)
+      return { id, version }
+    })
   }
 
   async function find(id: string): Promise<KeyObject | undefined> {
@@ -64,16 +74,9 @@ export function makeKeyring({ store, rootKey, now, maxWraps = 2 ** 30 }: Parts):
     }
   }
 
-  async function countWrap(tx: VaultRows): Promise<VaultKeyRow> {
-    // The update finds nothing when it waited for a process that was just retiring the key; the next one sees the new key.
-    for (let attempt = 0; attempt < 20; attempt++) {
-      const row = await tx.countWrap(scope)
-      if (row) return row
-    }
-    throw new Error('No key-encryption key is active')
-  }
-
   async function make(tx: VaultRows, version: number, wraps: number): Promise<{ id: string; key: KeyObject }> {
+    // The root key may have been changed meanwhile; what is wrapped with the old one, nobody could open.
+    for (const row of await tx.keys()) openAtStart(wrapping, row)
     const created = now()
     const name = { id: newId('kek', created.getTime()), scope, version }
     const bytes = randomBytes(32)
@@ -93,6 +96,15 @@ export function makeKeyring({ store, rootKey, now, maxWraps = 2 ** 30 }: Parts):
   }
 }
 
+/** An update finds nothing when it waited for a process that was just retiring the key; the next one sees the new key. */
+async function untilActive(update: () => Promise<VaultKeyRow | undefined>): Promise<VaultKeyRow> {
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const row = await update()
+    if (row) return row
+  }
+  throw new Error('No key-encryption key is active')
+}
+
 /**
  * Throws `UnknownKey` when the vault in `database` was made with another root key. Reads only, and also before the
  * migrations have run: a wrong key must not change anything. SQLite files refuse earlier, as a whole.
@@ -102,6 +114,11 @@ export async function checkRootKey(database: Database, rootKey: KeyObject): Prom
   if (!(await store.hasTables())) return
   const wrapping = wrappingKey(rootKey)
   for (const row of await store.keys()) openAtStart(wrapping, row)
+}
+
+/** The bytes of a row's key, wrapped for another root key. Throws `EnvelopeError` when `from` does not open it. */
+export function wrapAnew(row: VaultKeyRow, from: KeyObject, to: KeyObject): Buffer {
+  return reseal(wrappingKey(from), wrappingKey(to), row.wrapped, aadOf(row))
 }
 
 function wrappingKey(rootKey: KeyObject): KeyObject {

@@ -5,6 +5,11 @@ import type { SecretRow } from './store.ts'
 /** User names are credential fields too, but they stand in every inventory; blanking them would hide owners, not secrets. */
 const notRedacted = new Set(['username'])
 
+/** Whether a value of this kind is to be changed now and then. */
+export function isRotated(kind: string): boolean {
+  return !notRedacted.has(kind)
+}
+
 export type Known = ReturnType<typeof makeKnown>
 
 /** The values that this process has stored or opened, to be kept out of what it says. */

@@ -35,6 +35,43 @@ const tables = (bytes: 'blob' | 'bytea') => [
   )`,
 ]
 
+const use = `create table secret_use (
+  secret_id text not null,
+  version integer not null,
+  used_by text not null,
+  hour text not null,
+  uses integer not null,
+  last_at text not null,
+  primary key (secret_id, version, used_by, hour)
+)`
+
 export const vaultMigrations: readonly Migration[] = [
   { id: 200, name: 'vault', sqlite: tables('blob'), postgres: tables('bytea') },
+  {
+    id: 210,
+    name: 'rotation',
+    sqlite: rotation((days) => `strftime('%Y-%m-%dT%H:%M:%fZ', v.created_at, '+${days} days')`),
+    postgres: rotation(
+      (days) =>
+        `to_char((v.created_at::timestamptz at time zone 'UTC') + interval '${days} days', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
+    ),
+  },
+  { id: 220, name: 'secret use', sqlite: [use], postgres: [use] },
 ]
+
+/** `last_version` gives the next number: with a staged version it is not the current one. 90 and 75 days are those of rotation.ts. */
+function rotation(later: (days: number) => string): readonly string[] {
+  const from = 'from secret_version v where v.secret_id = secret.id and v.version = secret.current_version'
+  return [
+    'alter table secret add column last_version integer not null default 1',
+    'update secret set last_version = current_version',
+    'alter table secret add column staged_version integer',
+    'alter table secret add column rotation_days integer',
+    'alter table secret add column remind_days integer',
+    'alter table secret add column remind_at text',
+    'alter table secret add column due_at text',
+    `update secret set remind_at = (select ${later(75)} ${from}), due_at = (select ${later(90)} ${from})
+      where kind <> 'username'`,
+    'create index secret_due on secret (due_at) where destroyed_at is null',
+  ]
+}

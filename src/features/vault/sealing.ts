@@ -13,6 +13,16 @@ type Parts = {
   readonly onIntegrityFailure: (secretId: string, version: number) => void | Promise<void>
 }
 
+type WrapKey = { readonly id: string; readonly key: KeyObject }
+
+/** A stored version that does not open. The message says nothing of its content. */
+export class DamagedVersion extends Error {
+  constructor(secretId: string, version: number, cause: Error) {
+    super(`Version ${version} of the secret ${secretId} is damaged or belongs elsewhere`, { cause })
+    this.name = 'DamagedVersion'
+  }
+}
+
 export type Sealing = ReturnType<typeof makeSealing>
 
 /**
@@ -20,45 +30,60 @@ export type Sealing = ReturnType<typeof makeSealing>
  * and owner, so that nobody who can write the tables can give one secret's value to another secret, version or owner.
  */
 export function makeSealing({ keyring, onIntegrityFailure }: Parts) {
-  return { seal, open }
+  return { seal, sealBytes, open, openBytes }
 
-  /** Wraps a new data key with `key` and seals `value` with it, for the version `secret.current_version`. */
-  function seal(key: { readonly id: string; readonly key: KeyObject }, secret: SecretRow, value: Secret) {
+  /** Wraps a new data key with `key` and seals `value` with it, for one version. */
+  function seal(key: WrapKey, secret: SecretRow, version: number, value: Secret) {
     const text = value.reveal()
     if (!text.isWellFormed()) throw new Problem('invalid-input', 'The value is not valid Unicode text')
-    const [plain, bytes] = [Buffer.from(text, 'utf8'), randomBytes(32)]
+    const plain = Buffer.from(text, 'utf8')
     try {
-      const aad = aadOf(secret, secret.current_version)
+      return sealBytes(key, secret, version, plain)
+    } finally {
+      plain.fill(0)
+    }
+  }
+
+  function sealBytes(key: WrapKey, secret: SecretRow, version: number, plain: Buffer) {
+    const bytes = randomBytes(32)
+    try {
+      const aad = aadOf(secret, version)
       const wrapped = sealBox(key.key, bytes, aad('data-key', key.id))
       return { key_id: key.id, wrapped, box: sealBox(createSecretKey(bytes), plain, aad('value', key.id)) }
     } finally {
-      plain.fill(0)
       bytes.fill(0)
     }
   }
 
   /** The value of one version. Whatever is wrong with the row: `onIntegrityFailure`, then an error that says nothing of the content. */
   async function open(row: SecretRow & Sealed, version: number): Promise<Secret> {
+    const plain = await openBytes(row, version)
+    try {
+      return new Secret(plain.toString('utf8'))
+    } finally {
+      plain.fill(0)
+    }
+  }
+
+  /** Like `open`, as bytes that the caller zeroes. */
+  async function openBytes(row: SecretRow & Sealed, version: number): Promise<Buffer> {
     try {
       return await openRow(row, version)
     } catch (error) {
       if (!(error instanceof EnvelopeError)) throw error
       await onIntegrityFailure(row.id, version)
-      throw new Error(`Version ${version} of the secret ${row.id} is damaged or belongs elsewhere`, { cause: error })
+      throw new DamagedVersion(row.id, version, error)
     }
   }
 
-  async function openRow(row: SecretRow & Sealed, version: number): Promise<Secret> {
+  async function openRow(row: SecretRow & Sealed, version: number): Promise<Buffer> {
     const key = row.key_id === null ? undefined : await keyring.find(row.key_id)
     if (!key || !row.key_id || !row.wrapped || !row.box) throw new EnvelopeError('integrity')
     const aad = aadOf(row, version)
     const bytes = openBox(key, row.wrapped, aad('data-key', row.key_id))
-    let plain: Buffer | undefined
     try {
-      plain = openBox(createSecretKey(bytes), row.box, aad('value', row.key_id))
-      return new Secret(plain.toString('utf8'))
+      return openBox(createSecretKey(bytes), row.box, aad('value', row.key_id))
     } finally {
-      plain?.fill(0)
       bytes.fill(0)
     }
   }

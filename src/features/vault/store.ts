@@ -1,16 +1,10 @@
 import { type Kysely, sql } from 'kysely'
 import type { Database, Db } from '../../lib/db/database.ts'
+import { keyRows, type VaultKeyRow } from './store-keys.ts'
+import { rotationRows } from './store-rotation.ts'
+import { type UseRow, usageRows } from './store-usage.ts'
 
-export type VaultKeyRow = {
-  id: string
-  scope: string
-  version: number
-  state: 'active' | 'retired'
-  wrapped: Buffer
-  /** How many data keys it has wrapped: the bound on AES-GCM with random nonces (NIST SP 800-38D §8.3). */
-  wraps: number
-  created_at: string
-}
+export type { VaultKeyRow } from './store-keys.ts'
 
 export type SecretRow = {
   id: string
@@ -19,6 +13,15 @@ export type SecretRow = {
   owner: string | null
   created_at: string
   current_version: number
+  /** The highest number that was given. */
+  last_version: number
+  /** A version that waits to become the current one. */
+  staged_version: number | null
+  /** Days after which the value is to be changed; 0 never, null the usual. */
+  rotation_days: number | null
+  remind_days: number | null
+  remind_at: string | null
+  due_at: string | null
   destroyed_at: string | null
 }
 
@@ -37,8 +40,8 @@ export type SecretWithVersion = SecretRow & {
   readonly [F in 'version' | 'key_id' | 'wrapped' | 'box']: VersionRow[F] | null
 }
 
-type Tables = { vault_key: VaultKeyRow; secret: SecretRow; secret_version: VersionRow }
-type VaultDb = Kysely<Tables>
+export type Tables = { vault_key: VaultKeyRow; secret: SecretRow; secret_version: VersionRow; secret_use: UseRow }
+export type VaultDb = Kysely<Tables>
 
 export type VaultStore = ReturnType<typeof makeVaultStore>
 
@@ -67,32 +70,7 @@ export function makeVaultStore({ db, dialect, exclusive }: Omit<Database, 'close
 export type VaultRows = ReturnType<typeof rows>
 
 function rows(db: VaultDb) {
-  return { ...keyRows(db), ...secretRows(db), ...versionRows(db) }
-}
-
-function keyRows(db: VaultDb) {
-  return {
-    keys: (): Promise<VaultKeyRow[]> => db.selectFrom('vault_key').selectAll().orderBy('version').execute(),
-    key: (id: string): Promise<VaultKeyRow | undefined> =>
-      db.selectFrom('vault_key').selectAll().where('id', '=', id).executeTakeFirst(),
-    addKey: async (row: VaultKeyRow): Promise<void> => {
-      await db.insertInto('vault_key').values(row).execute()
-    },
-    /** Counts one more wrap on the active key of `scope`; nothing when another process retired it in this moment. */
-    countWrap: (scope: string): Promise<VaultKeyRow | undefined> =>
-      db
-        .updateTable('vault_key')
-        .set({ wraps: sql<number>`wraps + 1` })
-        .where('scope', '=', scope)
-        .where('state', '=', 'active')
-        .returningAll()
-        .executeTakeFirst(),
-    retireKey: async (id: string): Promise<void> => {
-      await db.updateTable('vault_key').set({ state: 'retired' }).where('id', '=', id).execute()
-    },
-    hasVersions: async (): Promise<boolean> =>
-      (await db.selectFrom('secret_version').select('version').limit(1).execute()).length > 0,
-  }
+  return { ...keyRows(db), ...secretRows(db), ...rotationRows(db), ...versionRows(db), ...usageRows(db) }
 }
 
 function secretRows(db: VaultDb) {
@@ -112,13 +90,13 @@ function secretRows(db: VaultDb) {
     nextVersion: (id: string): Promise<SecretRow | undefined> =>
       db
         .updateTable('secret')
-        .set({ current_version: sql<number>`current_version + 1` })
+        .set({ current_version: sql<number>`last_version + 1`, last_version: sql<number>`last_version + 1` })
         .where('id', '=', id)
         .where('destroyed_at', 'is', null)
         .returningAll()
         .executeTakeFirst(),
     /** Living secrets by id, from the one after `after`. */
-    secrets: (find: { after?: string; limit: number; name?: string; owner?: string }) => {
+    secrets: (find: Find) => {
       let query = db
         .selectFrom('secret')
         .leftJoin('secret_version as v', (join) =>
@@ -132,19 +110,33 @@ function secretRows(db: VaultDb) {
       if (find.after !== undefined) query = query.where('secret.id', '>', find.after)
       if (find.name !== undefined) query = query.where('secret.name', '=', find.name)
       if (find.owner !== undefined) query = query.where('secret.owner', '=', find.owner)
+      if (find.dueBy !== undefined) query = query.where('secret.due_at', '<=', find.dueBy)
+      if (find.remindBy !== undefined)
+        query = query.where('secret.remind_at', '<=', find.remindBy).where('secret.due_at', '>', find.remindBy)
       return query.execute()
     },
     /** Makes a tombstone of a living secret. False when there is none. */
     destroySecret: async (id: string, at: string): Promise<boolean> => {
       const done = await db
         .updateTable('secret')
-        .set({ destroyed_at: at })
+        .set({ destroyed_at: at, staged_version: null, remind_at: null, due_at: null })
         .where('id', '=', id)
         .where('destroyed_at', 'is', null)
         .executeTakeFirst()
       return done.numUpdatedRows === 1n
     },
   }
+}
+
+type Find = {
+  after?: string
+  limit: number
+  name?: string
+  owner?: string
+  /** Overdue at this time. */
+  dueBy?: string
+  /** To be reminded of at this time, and not overdue. */
+  remindBy?: string
 }
 
 function versionRows(db: VaultDb) {
@@ -159,6 +151,14 @@ function versionRows(db: VaultDb) {
         .where('secret_id', '=', id)
         .orderBy('version')
         .execute(),
+    destroyVersion: async (id: string, version: number, at: string): Promise<void> => {
+      await db
+        .updateTable('secret_version')
+        .set({ wrapped: null, box: null, destroyed_at: at })
+        .where('secret_id', '=', id)
+        .where('version', '=', version)
+        .execute()
+    },
     destroyVersions: async (id: string, at: string): Promise<void> => {
       await db
         .updateTable('secret_version')

@@ -75,6 +75,11 @@ testOnEach('a new version is the current one and the earlier ones stay readable'
     createdAt: '2026-01-01T00:00:00.000Z',
     changedAt: '2026-01-01T00:00:01.000Z',
     destroyedAt: null,
+    stagedVersion: null,
+    dueAt: '2026-04-01T00:00:01.000Z',
+    rotation: 'ok',
+    rotateAfterDays: 90,
+    remindAfterDays: 75,
     versions: [
       { version: 1, createdAt: '2026-01-01T00:00:00.000Z', destroyedAt: null },
       { version: 2, createdAt: '2026-01-01T00:00:01.000Z', destroyedAt: null },

@@ -2,12 +2,17 @@ import { createHmac, type KeyObject } from 'node:crypto'
 import type { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
 import { deriveKey } from '../../lib/envelope.ts'
+import { rootKeyFingerprint } from '../../lib/root-key.ts'
 import { makeKeyring } from './keyring.ts'
+import { makeKeys } from './keys.ts'
 import { makeKnown } from './known.ts'
 import { makeProof } from './proof.ts'
 import { makeReading } from './reading.ts'
+import { makeRotation } from './rotation.ts'
 import { makeSealing } from './sealing.ts'
+import { makeStaging } from './staging.ts'
 import { makeVaultStore } from './store.ts'
+import { makeUsage } from './usage.ts'
 import { makeWriting } from './writing.ts'
 
 type Parts = {
@@ -32,17 +37,26 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
   const keyring = makeKeyring({ store, rootKey, now, ...(maxWraps !== undefined && { maxWraps }) })
   const sealing = makeSealing({ keyring, onIntegrityFailure })
   const known = makeKnown()
+  const usage = makeUsage({ store, now })
   const fingerprintKey = deriveKey(rootKey, 'atlas/vault/fingerprint')
 
   return {
     /** Opens the key hierarchy or makes it. Throws `UnknownKey` for another root key, with nothing written. */
     init: keyring.init,
     ...makeWriting({ store, keyring, sealing, known, now }),
-    ...makeReading({ store, sealing, known }),
+    ...makeStaging({ store, keyring, sealing, known, now }),
+    ...makeRotation({ store }),
+    ...makeKeys({ store, keyring, sealing }),
+    ...makeReading({ store, sealing, known, now, usage }),
+    usage: usage.usage,
+    /** Writes what is still counted. Before the database is closed. */
+    close: usage.close,
     /** Replaces values that this process has stored or opened by `[secret]`, in all forms of lib/redact-forms.ts. */
     redact: known.redact,
     hide: known.hide,
-    proves: makeProof({ store, sealing, known }),
+    proves: makeProof({ store, sealing, known, now, usage }),
+    /** Names the root key in use, to compare it with a note of it. */
+    rootKeyFingerprint: () => rootKeyFingerprint(rootKey),
     /** Tells equal values from different ones without telling the value: HMAC-SHA-256, hexadecimal. */
     fingerprint: (value: Secret): string => createHmac('sha256', fingerprintKey).update(value.reveal()).digest('hex'),
   }

@@ -3,6 +3,7 @@ import type { Secret } from '../../core/secret.ts'
 import { newId } from '../../lib/ids.ts'
 import type { Keyring } from './keyring.ts'
 import type { Known } from './known.ts'
+import { datesOf } from './rotation.ts'
 import type { Sealing } from './sealing.ts'
 import { whyNotLiving } from './state.ts'
 import type { SecretRow, VaultRows, VaultStore } from './store.ts'
@@ -36,6 +37,12 @@ export function makeWriting(parts: Parts) {
       owner: secret.owner ?? null,
       created_at: at.toISOString(),
       current_version: 1,
+      last_version: 1,
+      staged_version: null,
+      rotation_days: null,
+      remind_days: null,
+      remind_at: null,
+      due_at: null,
       destroyed_at: null,
     }
     await store.transaction(async (tx) => {
@@ -65,7 +72,7 @@ export function makeWriting(parts: Parts) {
       const done: { row: SecretRow; value: Secret }[] = []
       for (const { id, value } of versions) {
         const row = await tx.nextVersion(id)
-        if (!row) throw await whyNotLiving(store, id)
+        if (!row) throw await whyNotLiving(tx, id)
         await addSealed(tx, row, value)
         done.push({ row, value })
       }
@@ -75,14 +82,16 @@ export function makeWriting(parts: Parts) {
   }
 
   async function addSealed(tx: VaultRows, secret: SecretRow, value: Secret): Promise<void> {
-    const sealed = sealing.seal(await keyring.claim(tx), secret, value)
+    const at = now().toISOString()
+    const sealed = sealing.seal(await keyring.claim(tx), secret, secret.current_version, value)
     await tx.addVersion({
       secret_id: secret.id,
       version: secret.current_version,
       ...sealed,
-      created_at: now().toISOString(),
+      created_at: at,
       destroyed_at: null,
     })
+    await tx.setDates(secret.id, datesOf(secret, at))
   }
 }
 

@@ -33,23 +33,7 @@ export class UnknownKey extends Error {
  * (tests of single stores, benchmarks of the bare engine) the file is plain.
  */
 export function openSqlite(path: string, rootKey?: Uint8Array): Database {
-  const isNew = path !== ':memory:' && !existsSync(path)
-  const native = new SqliteDatabase(path)
-  try {
-    if (rootKey) {
-      const key = Buffer.from(hkdfSync('sha256', rootKey, '', 'atlas/database', 32))
-      native.pragma(`cipher='sqlcipher'`)
-      native.pragma(`key="x'${key.toString('hex')}'"`)
-      key.fill(0)
-    }
-    if (isNew) chmodSync(path, 0o600)
-    native.pragma('schema_version')
-    native.prepare('select count(*) from sqlite_master').get()
-  } catch (error) {
-    native.close()
-    if ((error as { code?: string }).code === 'SQLITE_NOTADB') throw new UnknownKey()
-    throw error
-  }
+  const native = openNative(path, rootKey)
   // FULL: a commit is on the disk before it is acknowledged. The audit log rests on this.
   for (const pragma of [
     'journal_mode = WAL',
@@ -75,34 +59,72 @@ export function openSqlite(path: string, rootKey?: Uint8Array): Database {
   }
 }
 
-type PostgresOptions = {
+function openNative(path: string, rootKey?: Uint8Array): SqliteDatabase.Database {
+  const isNew = path !== ':memory:' && !existsSync(path)
+  const native = new SqliteDatabase(path)
+  try {
+    if (rootKey) {
+      native.pragma(`cipher='sqlcipher'`)
+      native.pragma(`key=${fileKey(rootKey)}`)
+    }
+    if (isNew) chmodSync(path, 0o600)
+    native.pragma('schema_version')
+    native.prepare('select count(*) from sqlite_master').get()
+    return native
+  } catch (error) {
+    native.close()
+    if ((error as { code?: string }).code === 'SQLITE_NOTADB') throw new UnknownKey()
+    throw error
+  }
+}
+
+function fileKey(rootKey: Uint8Array): string {
+  const key = Buffer.from(hkdfSync('sha256', rootKey, '', 'atlas/database', 32))
+  try {
+    return `"x'${key.toString('hex')}'"`
+  } finally {
+    key.fill(0)
+  }
+}
+
+/** Brings all of a SQLite file into the one file, without a write-ahead log, so that it can be copied. Nobody else may use it. */
+export function settleSqlite(path: string, rootKey: Uint8Array, { check = false } = {}): void {
+  const native = openNative(path, rootKey)
+  try {
+    const mode: unknown = native.pragma('journal_mode = delete', { simple: true })
+    if (mode !== 'delete') throw new Error('The database file is in use')
+    if (check && native.pragma('quick_check', { simple: true }) !== 'ok')
+      throw new Error('The database file is damaged')
+  } finally {
+    native.close()
+  }
+}
+
+/** Encrypts a settled SQLite file anew. Not atomic: only for a copy. */
+export function setSqliteKey(path: string, { from, to }: { from: Uint8Array; to: Uint8Array }): void {
+  const native = openNative(path, from)
+  try {
+    native.pragma(`rekey=${fileKey(to)}`)
+  } finally {
+    native.close()
+  }
+}
+
+export type PostgresTarget = {
   readonly url: string
   /** A PEM bundle to trust instead of the system's. */
   readonly ca?: string
-  readonly maxConnections?: number
 }
 
+type PostgresOptions = PostgresTarget & { readonly maxConnections?: number }
+
 /** Opens a PostgreSQL pool. TLS with full verification, except on loopback. Statements end after 30 s. */
-export function openPostgres({ url, ca, maxConnections = 10 }: PostgresOptions): Database {
-  const target = new URL(url)
-  const { hostname } = target
-  // Parameters and the environment can name another host than the one that is judged here.
-  const foreign = [...target.searchParams.keys()].filter((name) => !/^(ssl|application_name$)/.test(name))
-  if (hostname === '' || foreign.length > 0)
-    throw new TypeError(
-      `The database URL must name the host before the path${foreign.length > 0 ? `, and have no parameter ${foreign[0]}` : ''}`,
-    )
-  const loopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
-  // The address decides about TLS, not the URL's parameters: `sslmode=disable` must not switch verification off.
-  for (const name of [...target.searchParams.keys()]) if (name.startsWith('ssl')) target.searchParams.delete(name)
+export function openPostgres({ maxConnections = 10, ...where }: PostgresOptions): Database {
   const pool = new pg.Pool({
-    connectionString: target.href,
+    ...postgresOptions(where),
     max: maxConnections,
-    connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     statement_timeout: 30_000,
-    application_name: 'infrastructure-atlas',
-    ...(loopback ? {} : { ssl: { rejectUnauthorized: true, minVersion: 'TLSv1.2' as const, ...(ca && { ca }) } }),
   })
   // An idle connection that the server drops must not end the process; the next query reports the fault.
   pool.on('error', () => {})
@@ -120,6 +142,27 @@ export function openPostgres({ url, ca, maxConnections = 10 }: PostgresOptions):
       }),
     ping: () => ping(db),
     close: () => db.destroy(),
+  }
+}
+
+/** Where to connect, and with which TLS. Throws `TypeError` for a URL that could lead elsewhere than it says. */
+export function postgresOptions({ url, ca }: PostgresTarget): pg.ClientConfig {
+  const target = new URL(url)
+  const { hostname } = target
+  // Parameters and the environment can name another host than the one that is judged here.
+  const foreign = [...target.searchParams.keys()].filter((name) => !/^(ssl|application_name$)/.test(name))
+  if (hostname === '' || foreign.length > 0)
+    throw new TypeError(
+      `The database URL must name the host before the path${foreign.length > 0 ? `, and have no parameter ${foreign[0]}` : ''}`,
+    )
+  const loopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
+  // The address decides about TLS, not the URL's parameters: `sslmode=disable` must not switch verification off.
+  for (const name of [...target.searchParams.keys()]) if (name.startsWith('ssl')) target.searchParams.delete(name)
+  return {
+    connectionString: target.href,
+    connectionTimeoutMillis: 5_000,
+    application_name: 'infrastructure-atlas',
+    ...(loopback ? {} : { ssl: { rejectUnauthorized: true, minVersion: 'TLSv1.2' as const, ...(ca && { ca }) } }),
   }
 }
 

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'nod
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { CliError, type Json } from '../client.ts'
+import { findId } from '../names.ts'
 import { fields, makeProgress, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
 
@@ -16,17 +17,24 @@ function addReading(audit: Command, shell: Shell): void {
   audit
     .command('events')
     .summary('search the log, newest first')
-    .option('--principal <id>', 'who acted')
+    .option('--principal <user>', 'who acted, by name or id')
     .option('--action <name>', 'which action')
     .option('--resource <id>', 'what it was done to')
     .option('--code <code>', 'event code such as action.failed')
     .option('--outcome <outcome>', 'ok or a problem type such as denied')
-    .option('--from <time>', 'not before (ISO 8601)')
-    .option('--to <time>', 'before (ISO 8601)')
+    .option('--from <time>', 'not before: a day such as 2026-11-01, or a time (ISO 8601), in UTC')
+    .option('--to <time>', 'before: a day or a time')
     .option('-n, --limit <count>', 'how many', '50')
     .option('--cursor <cursor>', 'go on where an earlier page ended')
     .action(async (options: Record<string, string>) => {
-      const answer = await shell.client().get('/audit/events', options)
+      const client = shell.client()
+      const { principal, from, to, ...rest } = options
+      const answer = await client.get('/audit/events', {
+        ...rest,
+        ...(principal && { principal: await findId(client, 'principal', principal) }),
+        ...(from && { from: readTime(from, '--from') }),
+        ...(to && { to: readTime(to, '--to') }),
+      })
       const rows = answer['items'] as Json[]
       print(
         shell.output(),
@@ -57,6 +65,15 @@ function addReading(audit: Command, shell: Shell): void {
       const answer = await shell.client().get(`/audit/events/${encodeURIComponent(index)}`)
       print(shell.output(), answer, () => fields(answer))
     })
+}
+
+/** A day counts from its first moment; a time without a zone is in UTC, as all times of the log are. */
+function readTime(text: string, option: string): string {
+  const full = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', 'T')
+  const time = Date.parse(/(Z|[+-]\d\d:?\d\d)$/.test(full) ? full : `${full}Z`)
+  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(time))
+    throw new CliError(`${option} ${text}: write it as 2026-11-01 or 2026-11-01T08:30:00Z`, 2)
+  return new Date(time).toISOString()
 }
 
 function addProving(audit: Command, shell: Shell): void {

@@ -1,22 +1,21 @@
-import { readFileSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { askSecret } from '../ask.ts'
+import { askSecret, readFile } from '../ask.ts'
 import { CliError, type Json } from '../client.ts'
-import { bar, fields, makeProgress, print, table } from '../output.ts'
+import { fields, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
+import { addCredential } from './credential.ts'
 
-const at = (connection: string) => `/connections/${encodeURIComponent(connection)}`
+export const at = (connection: string) => `/connections/${encodeURIComponent(connection)}`
 const collect = (value: string, all: string[] = []) => [...all, value]
 
-/** `atlas connections` and `atlas sync`. */
+/** `atlas connections`. */
 export function addConnections(program: Command, shell: Shell): void {
   const connections = program.command('connections').summary('add, test, edit and remove connected systems')
   addReading(connections, shell)
   addEditing(connections, shell)
   addTesting(connections, shell)
+  addCredential(connections, shell)
   addWebhook(connections, shell)
-  addSync(program, shell)
 }
 
 function addReading(connections: Command, shell: Shell): void {
@@ -51,6 +50,7 @@ function addReading(connections: Command, shell: Shell): void {
             name: (r) => r['name'],
             connector: (r) => r['connector'],
             state: (r) => r['state'],
+            synced: (r) => r['lastSyncedAt'],
             schedule: (r) => r['schedule'],
             id: (r) => r['id'],
           },
@@ -88,7 +88,7 @@ function addEditing(connections: Command, shell: Shell): void {
         shell.output(),
         answer,
         () =>
-          `${answer['name']} is connected as ${answer['id']}. Next: atlas connections test ${answer['name']}; atlas sync ${answer['name']}`,
+          `${answer['name']} is added (${answer['id']}); nothing was sent to it yet.\nNext: atlas connections test ${answer['name']}; atlas sync ${answer['name']}`,
       )
     })
   editable(connections.command('edit <connection>').option('--name <name>', 'a new name'))
@@ -97,9 +97,12 @@ function addEditing(connections: Command, shell: Shell): void {
     .action(async (connection: string, options: EditOptions & { rotate?: boolean }) => {
       const current = await shell.client().get(at(connection))
       const kinds = (await shell.client().get('/connectors'))['items'] as Json[]
-      const asked = options.rotate
-        ? propertyNames(kinds.find(({ id }) => id === current['connector'])?.['credential'])
-        : []
+      // A credential is only sent to the place that it was given for, so a new place needs it again.
+      const isElsewhere = options.url !== undefined || options.caFile !== undefined
+      const asked =
+        options.rotate || isElsewhere
+          ? propertyNames(kinds.find(({ id }) => id === current['connector'])?.['credential'])
+          : []
       const answer = await shell.client().send('PATCH', at(connection), await changes(options, asked))
       print(shell.output(), answer, () => fields(answer))
     })
@@ -112,7 +115,12 @@ function addTesting(connections: Command, shell: Shell): void {
     .action(async (connection: string) => {
       const answer = await shell.client().send('POST', `${at(connection)}/check`, {})
       print(shell.output(), answer, () => fields(answer))
-      if (answer['ok'] === false) throw new CliError(`${connection} does not work yet`, 1, answer)
+      if (answer['ok'] === false)
+        throw new CliError(
+          `${connection} does not work yet. ${remedy(connection, answer['problem'])}`.trim(),
+          1,
+          answer,
+        )
     })
   connections
     .command('remove <connection>')
@@ -127,6 +135,18 @@ function addTesting(connections: Command, shell: Shell): void {
       const answer = await shell.client().send('DELETE', at(connection))
       print(shell.output(), answer, () => `${connection} is removed`)
     })
+}
+
+/** What a person can do about the ways a system does not answer. */
+export function remedy(connection: string, problem: unknown): string {
+  const edit = `atlas connections edit ${connection}`
+  const remedies: Record<string, string> = {
+    'upstream-untrusted': `If its certificate comes from your own authority, name that: ${edit} --ca-file ca.pem (the credential is asked for again)`,
+    'upstream-denied': `Check the account and its rights, or give another credential: ${edit} --rotate`,
+    'upstream-unreachable': `Check the address, or change it: ${edit} --url https://… (the credential is asked for again)`,
+    'upstream-invalid': `Check that the address is that of the system itself: atlas connections show ${connection}`,
+  }
+  return remedies[String((problem as Json | null | undefined)?.['type'])] ?? ''
 }
 
 function addWebhook(connections: Command, shell: Shell): void {
@@ -151,56 +171,6 @@ function addWebhook(connections: Command, shell: Shell): void {
           ? `${connection} takes no deliveries now`
           : `Let the system send to <this server>${answer['path']}; ${answer['secrets']} secret(s) are accepted`,
       )
-    })
-}
-
-function addSync(program: Command, shell: Shell): void {
-  program
-    .command('sync <connection>')
-    .summary('bring the inventory of one connection up to date now')
-    .option('--full', 'read everything, not only what changed')
-    .option('--no-wait', 'start it and return')
-    .action(async (connection: string, options: { full?: boolean; wait: boolean }) => {
-      const run = await shell.client().send('POST', `${at(connection)}/syncs`, { mode: options.full ? 'full' : 'auto' })
-      const end = options.wait ? await watch(shell, run) : run
-      print(shell.output(), end, () => sentence(end))
-      if (['failed', 'cancelled', 'interrupted'].includes(String(end['state'])))
-        throw new CliError(`The sync of ${connection} ${end['state']}`, 1, end)
-    })
-  const syncs = program.command('syncs').summary('look at and cancel sync runs')
-  syncs
-    .command('list <connection>')
-    .summary('the last runs of a connection')
-    .action(async (connection: string) => {
-      const answer = await shell.client().get(`${at(connection)}/syncs`)
-      print(shell.output(), answer, () =>
-        table(
-          answer['items'] as Json[],
-          {
-            id: (r) => r['id'],
-            state: (r) => r['state'],
-            mode: (r) => r['mode'],
-            started: (r) => r['startedAt'],
-            read: (r) => (r['counts'] as Json | undefined)?.['read'],
-            problem: (r) => (r['problem'] as Json | null)?.['type'],
-          },
-          'No sync has run yet.',
-        ),
-      )
-    })
-  syncs
-    .command('show <sync>')
-    .summary('one run')
-    .action(async (sync: string) => {
-      const answer = await shell.client().get(`/syncs/${encodeURIComponent(sync)}`)
-      print(shell.output(), answer, () => fields(answer))
-    })
-  syncs
-    .command('cancel <sync>')
-    .summary('stop a run; what it saw stays, nothing becomes stale')
-    .action(async (sync: string) => {
-      const answer = await shell.client().send('POST', `/syncs/${encodeURIComponent(sync)}/cancel`, {})
-      print(shell.output(), answer, () => sentence(answer))
     })
 }
 
@@ -234,6 +204,8 @@ async function changes(options: EditOptions, asked: readonly string[]): Promise<
     (options.set ?? []).map((text) => pair(text, '--set')).map(([name, value]) => [name, plain(value)]),
   )
   if (options.url) config['url'] = options.url
+  // Read before anything is asked for: a wrong path should not cost the typing of a credential.
+  const caCertificate = options.caFile === undefined ? undefined : readFile(options.caFile)
   const files = new Map((options.credentialFile ?? []).map((text) => pair(text, '--credential-file')))
   const credential: Json = {}
   for (const field of new Set([...asked, ...files.keys()])) credential[field] = await askSecret(field, files.get(field))
@@ -241,7 +213,7 @@ async function changes(options: EditOptions, asked: readonly string[]): Promise<
     ...(options.name !== undefined && { name: options.name }),
     ...(Object.keys(config).length > 0 && { config }),
     ...(Object.keys(credential).length > 0 && { credential }),
-    ...(options.caFile !== undefined && { caCertificate: readFileSync(options.caFile, 'utf8') }),
+    ...(caCertificate !== undefined && { caCertificate }),
     ...(options.allowWrites !== undefined && { allowWrites: options.allowWrites }),
     ...(options.schedule !== undefined && { schedule: options.schedule === 'never' ? null : options.schedule }),
   }
@@ -263,36 +235,3 @@ function propertyNames(schema: unknown): string[] {
 }
 
 const names = (schema: unknown): string => propertyNames(schema).join(' ')
-
-async function watch(shell: Shell, started: Json): Promise<Json> {
-  const progress = makeProgress(shell.output())
-  let run = started
-  let stage: unknown
-  let before = 0
-  while (run['state'] === 'queued' || run['state'] === 'running') {
-    const read = Number((run['counts'] as Json | undefined)?.['read'] ?? 0)
-    if (run['stage'] !== stage) {
-      stage = run['stage']
-      before = read
-    }
-    const total = typeof run['total'] === 'number' ? run['total'] : null
-    const rate = Math.round(Number(run['rate'] ?? 0))
-    progress.show(`${bar(read - before, total)} ${run['stage'] ?? 'waiting'}  ${read} read  ${rate}/s`)
-    await sleep(300)
-    run = await shell.client().get(`/syncs/${encodeURIComponent(String(started['id']))}`)
-  }
-  progress.end()
-  return run
-}
-
-function sentence(run: Json): string {
-  const counts = Object.entries((run['counts'] as Json | undefined) ?? {})
-  const problem = run['problem'] as Json | null | undefined
-  return [
-    `Sync ${run['id']} ${run['state']}`,
-    counts.map(([name, count]) => `${count} ${name}`).join(', '),
-    ...(problem ? [`${problem['type']}: ${problem['detail'] ?? problem['title'] ?? ''}`] : []),
-  ]
-    .filter(Boolean)
-    .join('\n')
-}

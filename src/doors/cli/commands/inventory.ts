@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Json } from '../client.ts'
-import { fields, print, table } from '../output.ts'
+import { findAsset } from '../names.ts'
+import { cell, fields, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
 
 const columns = {
@@ -43,9 +44,10 @@ function addAssets(program: Command, shell: Shell): void {
     .action((options: Record<string, unknown>) => run(shell, [], options))
   assets
     .command('show <asset>')
-    .summary('show everything known about one asset')
+    .summary('show everything known about one asset, by id or exact name')
     .action(async (asset: string) => {
-      const answer = await shell.client().get(`/assets/${encodeURIComponent(asset)}`)
+      const client = shell.client()
+      const answer = await client.get(`/assets/${encodeURIComponent(await findAsset(client, asset))}`)
       print(shell.output(), answer, () => showAsset(answer))
     })
   assets
@@ -101,15 +103,27 @@ async function run(shell: Shell, words: string[], options: Record<string, unknow
 }
 
 function showAsset(asset: Json): string {
-  const { attributes, relations, ...head } = asset
+  const { attributes, relations, source, ...head } = asset
+  const { name, connector } = (source as Json | undefined) ?? {}
   const related = (relations as Json[] | undefined) ?? []
   return [
-    fields(head),
+    fields({ ...head, source: `${name} (${connector})` }),
     `\nAttributes\n${fields((attributes as Json | undefined) ?? {})}`,
-    ...(related.length > 0
-      ? [`\nRelations\n${related.map((relation) => `  ${JSON.stringify(relation)}`).join('\n')}`]
-      : []),
+    ...(related.length > 0 ? [`\nRelations\n${relationTable(related)}`] : []),
   ].join('\n')
+}
+
+function relationTable(relations: readonly Json[]): string {
+  return table(
+    relations,
+    {
+      relation: (r) => `${r['direction'] === 'in' ? '← ' : ''}${r['type']}`,
+      kind: (r) => r['kind'],
+      name: (r) => `${cell(r['name'] ?? r['externalId'])}${r['stale'] ? ' (stale)' : ''}`,
+      id: (r) => r['id'],
+    },
+    '',
+  )
 }
 
 function facetText(facets: Json): string {

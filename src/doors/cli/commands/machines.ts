@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Json } from '../client.ts'
-import { clean, fields, print, table } from '../output.ts'
+import { cell, clean, fields, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
 
 const columns = {
@@ -199,7 +199,7 @@ function changes(given: Json): string {
 
 /** A titled list; nothing when it is empty. */
 function list(title: string, rows: readonly string[]): string {
-  return rows.length === 0 ? '' : `\n${title}\n${rows.map((row) => `  ${clean(row)}`).join('\n')}`
+  return rows.length === 0 ? '' : `\n${title}\n${rows.map((row) => `  ${cell(row)}`).join('\n')}`
 }
 
 function moreOf(answer: Json): string {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Json } from '../client.ts'
+import { findId } from '../names.ts'
 import { fields, print, table } from '../output.ts'
 import type { Shell } from '../program.ts'
 
@@ -22,14 +23,15 @@ export function addPolicy(program: Command, shell: Shell): void {
   policy
     .command('explain <action>')
     .summary('say what would be decided, and which rule decides')
-    .option('--principal <id>', 'for whom (yourself by default; others need admin)')
+    .option('--principal <user>', 'for whom, by name or id (yourself by default; others need admin)')
     .option('--resource <type/id>', 'on what, for example connection/con_…')
-    .addHelpText('after', '\nExample:\n  atlas policy explain connections.connections.add --principal agt_…')
+    .addHelpText('after', '\nExample:\n  atlas policy explain connections.connections.add --principal claude')
     .action(async (action: string, options: { principal?: string; resource?: string }) => {
       const [type, id] = (options.resource ?? '').split('/')
-      const answer = await shell.client().send('POST', '/policy/explain', {
+      const client = shell.client()
+      const answer = await client.send('POST', '/policy/explain', {
         action,
-        ...(options.principal && { principal: options.principal }),
+        ...(options.principal && { principal: await findId(client, 'principal', options.principal) }),
         ...(type && id && { resource: { type, id } }),
       })
       print(shell.output(), answer, () => fields(answer))

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
-import { CliError, type Json } from '../client.ts'
-import { completion } from '../completion.ts'
-import { fields, print, table } from '../output.ts'
+import { CliError } from '../client.ts'
+import { complete, completionScript } from '../completion.ts'
+import { diagnose, showChecks } from '../doctor.ts'
+import { fields, print } from '../output.ts'
 import type { Shell } from '../program.ts'
 
 /** `atlas serve`, `init`, `doctor`, `mcp`, `actions` and `completion`. */
@@ -27,63 +28,29 @@ export function addSystem(program: Command, shell: Shell): void {
     })
   program
     .command('doctor')
-    .summary('check the configuration, the server and what it needs')
+    .summary('check configuration, data, server, token, audit log and connections')
     .action(async () => {
-      const answer = await diagnose(shell)
-      print(shell.output(), answer, () =>
-        table(
-          answer.checks as unknown as Json[],
-          { check: (r) => r['check'], result: (r) => (r['ok'] ? 'ok' : 'FAULT'), detail: (r) => r['detail'] },
-          '',
-        ),
-      )
-      if (!answer.ok) throw new CliError('Something needs attention', 1, answer)
+      const answer = await diagnose(shell, Date.now)
+      print(shell.output(), answer, () => showChecks(answer.checks))
+      if (!answer.ok) throw new CliError('Something needs attention (✖)', 1, answer)
     })
   program
     .command('completion <shell>')
     .summary('print a completion script for bash, zsh or fish')
-    .addHelpText('after', '\nExample:\n  source <(atlas completion bash)')
+    .addHelpText('after', '\nIn ~/.bashrc or ~/.zshrc:\n  source <(atlas completion bash)')
     .action((name: string) => {
-      const script = completion(program, name)
+      const script = completionScript(name)
       if (script === undefined) throw new CliError(`${name} is not supported; use bash, zsh or fish`, 2)
       process.stdout.write(script)
     })
-}
-
-type Check = { readonly check: string; readonly ok: boolean; readonly detail: string }
-
-async function diagnose(shell: Shell): Promise<{ ok: boolean; checks: Check[] }> {
-  const checks: Check[] = []
-  const faults = shell.local.checkConfig()
-  checks.push({ check: 'configuration', ok: faults.length === 0, detail: faults.join('; ') || 'no faults' })
-  const { url } = shell.client()
-  const ready = await fetch(`${url}/readyz`, { redirect: 'error' }).then(
-    async (response) => ({ ok: response.ok, detail: JSON.stringify(await response.json()) }),
-    () => ({ ok: false, detail: `no answer from ${url}; start it with npm start` }),
-  )
-  checks.push({ check: 'server', ...ready })
-  if (!ready.ok) return { ok: false, checks }
-  const attempt = async (check: string, run: () => Promise<string>): Promise<void> => {
-    const result = await run().then(
-      (detail) => ({ ok: true, detail }),
-      (error: unknown) => ({ ok: false, detail: error instanceof CliError ? error.message : 'failed' }),
-    )
-    checks.push({ check, ...result })
-  }
-  const client = () => shell.client()
-  await attempt('token', async () => String((await client().get('/me'))['id'] ?? 'accepted'))
-  await attempt('audit log', async () => {
-    const result = await client().send('POST', '/audit/verify', {})
-    if (result['ok'] !== true) throw new CliError(`does not verify: ${result['place']}`)
-    return `${result['size']} entries verify`
-  })
-  const unhealthy = (items: Json[]) =>
-    items.filter(({ state }) => typeof state === 'string' && !['ok', 'new', 'syncing', 'ready'].includes(state))
-  await attempt('connections', async () => {
-    const items = (await client().get('/connections'))['items'] as Json[]
-    const bad = unhealthy(items)
-    if (bad.length > 0) throw new CliError(bad.map(({ name, state }) => `${name}: ${state}`).join(', '))
-    return `${items.length} connected`
-  })
-  return { ok: checks.every(({ ok }) => ok), checks }
+  program
+    .command('complete', { hidden: true })
+    .summary('what may follow these words; the completion scripts ask this')
+    .argument('[words...]')
+    .action(async (words: string[]) => {
+      // Whoever presses Tab does not wait for a server that does not answer.
+      setTimeout(() => process.exit(0), 2000).unref()
+      const found = await complete(program, words, shell.client)
+      process.stdout.write(found.map((word) => `${word}\n`).join(''))
+    })
 }

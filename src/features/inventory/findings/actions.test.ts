@@ -241,7 +241,7 @@ test('each action says honestly what it does, to what', async (t) => {
   const finding = `fnd_${'0'.repeat(24)}`
   assert.deepEqual(resource('inventory.findings.get', { finding }), { type: 'finding', id: finding })
   assert.deepEqual(resource('inventory.findings.list', {}), { type: 'inventory', id: '*' })
-  assert.deepEqual(resource('inventory.findings.list', { connection: 'array' }), { type: 'connection', id: 'array' })
+  assert.deepEqual(resource('inventory.findings.list', { connection: 'array' }), { type: 'inventory', id: '*' })
   assert.deepEqual(resource('inventory.rules.edit', { rule: 'no-backup', isOn: true, reason: 'because' }), {
     type: 'rule',
     id: 'no-backup',

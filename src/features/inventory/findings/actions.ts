@@ -20,7 +20,7 @@ export function findingActions(parts: ActionParts): readonly Action[] {
   return [listAction(parts), getAction(parts), summaryAction(parts), ...changeActions(parts), ...ruleActions(parts)]
 }
 
-const listInput = z.strictObject({
+export const listInput = z.strictObject({
   rule: several(z.string().min(1).max(64)).describe('Only of these rules, for example no-backup.'),
   state: several(z.enum(findingStates), ['open']).describe('Only in these states; without it, what is open.'),
   severity: several(z.enum(severities)).describe('Only of these severities.'),
@@ -51,8 +51,8 @@ function listAction({ findings, connectionName, resolveConnection }: ActionParts
       next: z.string().nullable().describe('Cursor of the next page.'),
       total: z.int().nullable().describe('How many match; null when more than 10,000.'),
     }),
-    resource: ({ connection }) =>
-      connection === undefined ? { type: 'inventory', id: '*' } : { type: 'connection', id: connection },
+    // Not the connection that it asks for: the evidence is what all systems say.
+    resource: () => ({ type: 'inventory', id: '*' }),
     async run({ rule, state, severity, site, machine, connection, q, limit, cursor }) {
       const filter = {
         rules: rule,

@@ -67,8 +67,8 @@ function searchAction({ machines, resolveConnection }: MachineParts): Action {
       next: z.string().nullable().describe('Cursor of the next page.'),
       capped: z.boolean().describe('More entries match q than were looked at (1,000): more words find the others.'),
     }),
-    resource: ({ connection }) =>
-      connection === undefined ? { type: 'inventory', id: '*' } : { type: 'connection', id: connection },
+    // Not the connection that it asks for: a machine is found and named by what all systems say.
+    resource: () => ({ type: 'inventory', id: '*' }),
     async run({ q, site, form, connection, hasConflict, gone, limit, cursor }) {
       const id = connection === undefined ? undefined : await resolveConnection(connection)
       const filter = { site, form, connection: id, hasConflict, gone }

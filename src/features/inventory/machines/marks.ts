@@ -136,6 +136,7 @@ function shortNameOf(name: string): string[] {
 }
 
 function addressOf(text: string): string | undefined {
+  if (text.length > maxLength) return undefined
   const bare = text
     .trim()
     .replace(/\/\d+$/, '')

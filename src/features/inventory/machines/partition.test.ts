@@ -327,3 +327,22 @@ for (const { title, world, machines, reasons, said } of cases)
     assert.deepEqual(decided.machines, machines)
     if (reasons) assert.deepEqual(decided.reasons.sort(), reasons)
   })
+
+test('a system whose assets all have something in common costs little, and hides nothing of the others', () => {
+  // Any two points of a plane are on one line: each asset shares an address with each other one.
+  const size = 61
+  const world: Record<string, Short> = {
+    nb1: { hostNames: ['web01'], addresses: ['10.0.0.1'] },
+    zb1: { hostNames: ['web01'], addresses: ['10.0.0.1'] },
+  }
+  for (let x = 0; x < size; x++)
+    for (let y = 0; y < size; y++) {
+      const lines = Array.from({ length: size }, (_, slope) => `10.1.${slope}.${(y + slope * x) % size}`)
+      world[`evil${x * size + y + 1}`] = { site: 'FRA1', addresses: [...lines, '10.0.0.1'] }
+    }
+
+  const { machines, refused } = decide(world)
+
+  assert.ok(refused.length < 30_000, String(refused.length))
+  assert.ok(machines.some((members) => members.join() === 'nb1,zb1'))
+})

@@ -157,6 +157,9 @@ function hasParts(evidence: readonly Evidence[]): boolean {
   return evidence.some(({ kind }) => kind === 'mac' || kind === 'serial')
 }
 
+/** Pairs of one connection that are compared: one that gives all its assets something in common must not cost gigabytes. */
+const mostOwnPairs = 20_000
+
 const byPerson: Evidence = { kind: 'person', value: 'joined by a person', strength: 'strong' }
 
 function pairsToCompare(
@@ -166,11 +169,21 @@ function pairsToCompare(
 ): Iterable<readonly [number, number]> {
   // By the lower number: texts of both would cost more than all the rest.
   const others = new Map(chosen.map(({ seq }) => [seq, new Set<number>()]))
+  const ofSource = new Map<number, number>()
+  const isOneTooMany = (a: Candidate, b: Candidate): boolean => {
+    if (a.source !== b.source) return false
+    const count = (ofSource.get(a.source) ?? 0) + 1
+    ofSource.set(a.source, count)
+    return count > mostOwnPairs
+  }
   // `chosen` is in the order of the numbers, so whoever comes later in a list has the higher one.
   for (const holders of holdersOf(chosen, isMeant).values())
-    for (let at = 0; at < holders.length; at++) {
-      const own = others.get(holders[at]?.seq ?? 0)
-      for (let next = at + 1; next < holders.length; next++) own?.add(holders[next]?.seq ?? 0)
+    for (const [at, a] of holders.entries()) {
+      const own = others.get(a.seq)
+      for (let next = at + 1; next < holders.length; next++) {
+        const b = holders[next]
+        if (b && !isOneTooMany(a, b)) own?.add(b.seq)
+      }
     }
   for (const { a, b } of said.values()) {
     const [low, high] = a < b ? [a, b] : [b, a]

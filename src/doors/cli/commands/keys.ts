@@ -1,0 +1,65 @@
+import type { Command } from 'commander'
+import { CliError, type Client, type Json } from '../client.ts'
+import { fields, print, table } from '../output.ts'
+import type { Shell } from '../program.ts'
+
+/** `atlas vault`: the keys that the secrets hang on. */
+export function addKeys(program: Command, shell: Shell): void {
+  const vault = program.command('vault').summary('the keys that secrets are sealed with')
+  vault
+    .command('keys')
+    .summary('list the key-encryption keys')
+    .action(async () => {
+      const answer = await shell.client().get('/vault/keys')
+      print(shell.output(), answer, () =>
+        table(
+          answer['items'] as Json[],
+          {
+            version: (r) => r['version'],
+            state: (r) => r['state'],
+            secrets: (r) => r['versions'],
+            made: (r) => r['createdAt'],
+            id: (r) => r['id'],
+          },
+          'There are no keys.',
+        ),
+      )
+    })
+  vault
+    .command('rotate')
+    .summary('make a new key-encryption key; what is stored moves to it with rewrap')
+    .action(async () => {
+      const answer = await shell.client().send('POST', '/vault/keys', {})
+      print(shell.output(), answer, () => `Key ${answer['version']} is active`)
+    })
+  vault
+    .command('rewrap')
+    .summary('seal what is stored under retired keys anew; may be interrupted and repeated')
+    .action(async () => {
+      const answer = await rewrapAll(shell.client(), (text) => process.stderr.write(text))
+      print(shell.output(), answer, () => `${answer['rewrapped']} versions are sealed under the active key`)
+      if (answer['remaining'] !== 0) throw new CliError('Not all could be moved; see the audit log', 1, answer)
+    })
+  vault
+    .command('rekey')
+    .summary('change the root key of the data configured here; stop the server first')
+    .option('--old-key-file <path>', 'the root key so far (else ATLAS_SECRET_KEY_PREVIOUS)')
+    .option('--new-key-file <path>', 'the new root key, made when the file is missing (else ATLAS_SECRET_KEY)')
+    .action(async (options: { oldKeyFile?: string; newKeyFile?: string }) => {
+      const answer = await shell.local.rekey(options)
+      print(shell.output(), answer, () => fields(answer))
+    })
+}
+
+/** All of it, call after call, with the progress on standard error. */
+async function rewrapAll(client: Client, say: (text: string) => void): Promise<Json> {
+  const [failed, seen]: [unknown[], Json] = [[], {}]
+  for (let rewrapped = 0; ; ) {
+    const answer = await client.send('POST', '/vault/keys/rewrap', seen)
+    rewrapped += Number(answer['rewrapped'])
+    failed.push(...(answer['failed'] as unknown[]))
+    if (answer['next'] === null) return { rewrapped, failed, remaining: answer['remaining'] }
+    seen['cursor'] = answer['next']
+    say(`${rewrapped} moved, ${answer['remaining']} to go\n`)
+  }
+}

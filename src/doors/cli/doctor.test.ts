@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { compareClock, showChecks } from './doctor.ts'
+
+test('a clock is compared in both directions, and the second that a header cannot say does not count', () => {
+  const here = Date.parse('2026-11-26T12:00:00.000Z')
+  const cases: [seconds: number, state: string, says: RegExp][] = [
+    [-1, 'ok', /^as on this machine$/],
+    [-6, 'warn', /6 s behind/],
+    [59, 'warn', /59 s ahead of/],
+    [-61, 'fail', /NTP/],
+    [Number.NaN, 'warn', /does not say its time/],
+  ]
+  for (const [seconds, state, says] of cases) {
+    const result = compareClock(here + seconds * 1000, here)
+    assert.equal(result.state, state, String(seconds))
+    assert.match(result.detail, says)
+  }
+})
+
+test('each check is one line with its sign', () => {
+  const text = showChecks([
+    { check: 'server', state: 'ok', detail: 'ready' },
+    { check: 'log', state: 'warn', detail: 'not checked' },
+    { check: 'token', state: 'fail', detail: 'expired' },
+  ])
+  assert.equal(text, '✔ server  ready\n! log     not checked\n✖ token   expired')
+})

@@ -1,0 +1,141 @@
+import { CliError, type Client, type Json } from './client.ts'
+import { listAll } from './names.ts'
+import { ago, cell } from './output.ts'
+import type { Shell } from './program.ts'
+import { explainUnreachable } from './unreachable.ts'
+
+/** `warn`: works, but look at it. Only `fail` makes `atlas doctor` end with 1. */
+export type Check = { readonly check: string; readonly state: 'ok' | 'warn' | 'fail'; readonly detail: string }
+type Result = Omit<Check, 'check'>
+
+const ok = (detail: string): Result => ({ state: 'ok', detail })
+const warn = (detail: string): Result => ({ state: 'warn', detail })
+const fail = (detail: string): Result => ({ state: 'fail', detail })
+
+/** Everything that can be checked from here with the rights at hand. Without a server the checks end there. */
+export async function diagnose(shell: Shell, now: () => number): Promise<{ ok: boolean; checks: Check[] }> {
+  const checks: Check[] = [...shell.local.inspect()]
+  const add = (check: string, result: Result): boolean => {
+    checks.push({ check, ...result })
+    return result.state !== 'fail'
+  }
+  const end = () => ({ ok: checks.every(({ state }) => state !== 'fail'), checks })
+  const server = await askServer(shell.url(), now)
+  if (!add('server', server.result)) return end()
+  add('clock', server.clock)
+  add('version', await compareVersion(shell))
+  const client = shell.client()
+  const who = await attempt(() => checkToken(client, now()))
+  if (!add('token', who)) return end()
+  add('audit log', await attempt(() => verifyLog(client)))
+  add('secrets', await attempt(() => checkRotation(client)))
+  for (const { name, ...result } of await checkConnections(client)) add(name, result)
+  return end()
+}
+
+async function askServer(url: string, now: () => number): Promise<{ result: Result; clock: Result }> {
+  const none = ok('')
+  try {
+    const before = now()
+    const response = await fetch(`${url}/readyz`, { redirect: 'error', signal: AbortSignal.timeout(10_000) })
+    const here = (before + now()) / 2
+    const answer = (await response.json().catch(() => ({}))) as { ready?: unknown; notReady?: Json }
+    if (typeof answer.ready !== 'boolean')
+      return { result: fail(`${url} answers, but not like Atlas; check ATLAS_URL or --server`), clock: none }
+    const clock = compareClock(Date.parse(response.headers.get('date') ?? ''), here)
+    if (answer.ready) return { result: ok(`${url} is ready`), clock }
+    return { result: fail(`${url} is not ready: ${cell(answer.notReady)}. Its own output says why`), clock }
+  } catch (error) {
+    return { result: fail(explainUnreachable(url, error)), clock: none }
+  }
+}
+
+/** The header has whole seconds, so a difference of one is none. */
+export function compareClock(there: number, here: number): Result {
+  if (Number.isNaN(there)) return warn('the server does not say its time')
+  const seconds = Math.round(Math.abs(there - here) / 1000)
+  if (seconds <= 5) return ok('as on this machine')
+  const text = `the server's clock is ${seconds} s ${there < here ? 'behind' : 'ahead of'} this machine's. Set both by NTP: times in the log and the ends of tokens depend on it`
+  return seconds > 60 ? fail(text) : warn(text)
+}
+
+async function compareVersion(shell: Shell): Promise<Result> {
+  const there = await attempt(async () => {
+    const { info } = JSON.parse((await shell.open().bytes('/api/v1/openapi.json')).toString('utf8')) as { info?: Json }
+    return ok(String(info?.['version']))
+  })
+  if (there.state !== 'ok') return there
+  const here = shell.local.version
+  if (there.detail === here) return ok(here)
+  return warn(
+    `the server is ${cell(there.detail)}, this command line is ${here}. Use the command line of the server's version`,
+  )
+}
+
+async function checkToken(client: Client, now: number): Promise<Result> {
+  const { id, name, tokenId } = await client.get('/me')
+  const tokens = await listAll(client, '/tokens', { principal: String(id) }).catch(() => [])
+  const { kind, expiresAt } = tokens.find((token) => token['id'] === tokenId) ?? {}
+  if (kind === 'bootstrap')
+    return warn(
+      `${cell(name)}, the token of ATLAS_API_TOKEN, which never ends. Remove it when people and agents have their own`,
+    )
+  if (typeof expiresAt !== 'string') return ok(`${cell(name)}; when it ends is not visible to it`)
+  const text = `${cell(name)}, until ${cell(expiresAt)}${ago(expiresAt, now)}`
+  const isEnding = kind === 'api' && Date.parse(expiresAt) - now < 15 * 86_400_000
+  return isEnding ? warn(`${text}. Make a new one: atlas tokens create`) : ok(text)
+}
+
+async function verifyLog(client: Client): Promise<Result> {
+  const { ok: isWhole, size, place, reason } = await client.send('POST', '/audit/verify', {})
+  if (isWhole === true) return ok(`${size} entries verify`)
+  return fail(`does not verify: ${cell(place)} ${cell(reason)}. Keep everything as it is (docs/operate/audit.md)`)
+}
+
+async function checkConnections(client: Client): Promise<(Result & { name: string })[]> {
+  let rows: Json[] = []
+  const listed = await attempt(async () => {
+    rows = await listAll(client, '/connections')
+    return ok('none yet. Add one: atlas connections add netbox --name lab --url https://netbox.example.org')
+  })
+  if (rows.length === 0) return [{ name: 'connections', ...listed }]
+  return rows.map((row) => ({ name: `connection ${cell(row['name'])}`, ...connectionState(row) }))
+}
+
+function connectionState({ name, state, lastSyncedAt, problem, schedule }: Json): Result {
+  const { title, detail } = (problem as Json | null) ?? {}
+  if (state === 'failing') return fail(`${cell(detail ?? title)}. Try: atlas connections test ${cell(name)}`)
+  if (typeof lastSyncedAt !== 'string') return warn(`never synced. Run: atlas sync ${cell(name)}`)
+  const when = `synced ${cell(lastSyncedAt)}${ago(lastSyncedAt, Date.now())}`
+  return schedule === null ? ok(`${when}; by hand only`) : ok(when)
+}
+
+/** What the token may not see is not at fault, and what cannot be asked is. */
+async function attempt(run: () => Promise<Result>): Promise<Result> {
+  try {
+    return await run()
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error
+    const { status } = (error.problem ?? {}) as { status?: number }
+    return status === 403 ? warn('not checked: your roles do not permit it') : fail(error.message)
+  }
+}
+
+const signs = { ok: '✔', warn: '!', fail: '✖' } as const
+
+/** One line a check, a sign first. */
+export function showChecks(checks: readonly Check[]): string {
+  const width = Math.max(0, ...checks.map(({ check }) => check.length))
+  return checks.map(({ check, state, detail }) => `${signs[state]} ${check.padEnd(width)}  ${detail}`).join('\n')
+}
+
+/** Which secrets should have been changed by now. A token that may not see secrets is told so; that is no fault. */
+async function checkRotation(client: Client): Promise<Result> {
+  const named = async (rotation: string) => {
+    const items = (await client.get('/secrets', { rotation, limit: 200 }))['items'] as Json[]
+    return items.map(({ name, owner }) => (owner === null ? String(name) : `${name} of ${owner}`))
+  }
+  const [overdue, soon] = [await named('overdue'), await named('soon')]
+  if (overdue.length > 0) return warn(`overdue for a change: ${overdue.join(', ')}`)
+  return ok(soon.length > 0 ? `to be changed soon: ${soon.join(', ')}` : 'none is to be changed soon')
+}

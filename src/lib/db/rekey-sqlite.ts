@@ -1,0 +1,50 @@
+import { closeSync, constants, copyFileSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { type Database, openSqlite, setSqliteKey, settleSqlite } from './database.ts'
+
+/**
+ * Changes the key of a SQLite file, and with it what `change` does to the rows. Everything happens in a copy, which takes the
+ * place of the file in one rename: until then all is as it was, and from then on all is new. Nobody else may work with the
+ * file (presence.ts). Needs free space for one more copy.
+ */
+export async function rekeySqlite(
+  path: string,
+  keys: { readonly from: Uint8Array; readonly to: Uint8Array },
+  change: (database: Database) => Promise<void>,
+): Promise<void> {
+  const copy = `${path}.rekey`
+  removeAll(copy) // what an interrupted run left
+  settleSqlite(path, keys.from)
+  try {
+    copyFileSync(path, copy, constants.COPYFILE_EXCL)
+    const database = openSqlite(copy, keys.from)
+    try {
+      await change(database)
+    } finally {
+      await database.close()
+    }
+    settleSqlite(copy, keys.from)
+    setSqliteKey(copy, keys)
+    // Read once more, from the file: what does not open must not take the place of what does.
+    settleSqlite(copy, keys.to, { check: true })
+    sync(copy)
+  } catch (error) {
+    removeAll(copy)
+    throw error
+  }
+  renameSync(copy, path)
+  sync(dirname(path))
+}
+
+function removeAll(path: string): void {
+  for (const end of ['', '-journal', '-wal', '-shm']) rmSync(path + end, { force: true })
+}
+
+function sync(path: string): void {
+  const file = openSync(path, constants.O_RDONLY)
+  try {
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}

@@ -1,0 +1,59 @@
+import { lstatSync } from 'node:fs'
+import { join } from 'node:path'
+import { ConfigError, readConfig } from './config.ts'
+
+export type LocalFact = { readonly check: string; readonly state: 'ok' | 'warn' | 'fail'; readonly detail: string }
+
+/**
+ * What `atlas doctor` can see without a server: the configuration of this folder, and the data and the key that it names.
+ * Only looks; nothing is made or opened.
+ */
+export function inspectLocally(env: NodeJS.ProcessEnv, envFile: string): LocalFact[] {
+  try {
+    const { ATLAS_DATA_DIR: data, ATLAS_DATABASE_URL: remote, ATLAS_SECRET_KEY: key } = readConfig(env, envFile)
+    const configuration: LocalFact = { check: 'configuration', state: 'ok', detail: 'no faults' }
+    return [configuration, ...placesOf(data, remote !== undefined, key !== undefined)]
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const faults = error.message.split('\n').slice(1)
+    return faults.map((fault) => ({ check: 'configuration', state: 'fail', detail: fault.replace(/^\s*- /, '') }))
+  }
+}
+
+function placesOf(data: string, hasRemoteDatabase: boolean, hasKey: boolean): LocalFact[] {
+  const folder = lstatSync(data, { throwIfNoEntry: false })
+  // The command line may well run where no server does.
+  if (!folder)
+    return [{ check: 'data', state: 'ok', detail: 'none on this machine (a server elsewhere, or not started yet)' }]
+  const keyFile = join(data, 'root.key')
+  const file = lstatSync(keyFile, { throwIfNoEntry: false })
+  const open = [
+    ...(folder.mode & 0o077 ? [`chmod 700 ${data}`] : []),
+    ...(file && file.mode & 0o077 ? [`chmod 600 ${keyFile}`] : []),
+  ]
+  const place: LocalFact =
+    open.length > 0
+      ? { check: 'data', state: 'fail', detail: `others can read it. Run: ${open.join(' && ')}` }
+      : { check: 'data', state: 'ok', detail: `${data} is for its owner only` }
+  return [place, keyFact({ keyFile, isFile: file !== undefined, hasKey, hasRemoteDatabase })]
+}
+
+type Key = {
+  readonly keyFile: string
+  readonly isFile: boolean
+  readonly hasKey: boolean
+  readonly hasRemoteDatabase: boolean
+}
+
+function keyFact({ keyFile, isFile, hasKey, hasRemoteDatabase }: Key): LocalFact {
+  const check = 'root key'
+  if (hasKey) return { check, state: 'ok', detail: 'configured, not in the data folder' }
+  if (isFile && hasRemoteDatabase) return { check, state: 'ok', detail: `${keyFile}, apart from the database` }
+  if (isFile)
+    return {
+      check,
+      state: 'warn',
+      detail: `${keyFile} lies beside the data. Keep a copy elsewhere; better, move it and set ATLAS_SECRET_KEY_FILE (docs/operate/keys.md)`,
+    }
+  return { check, state: 'warn', detail: 'not in this folder; the server must be given it in ATLAS_SECRET_KEY_FILE' }
+}

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict'
+import { createSecretKey } from 'node:crypto'
+import { globSync, readFileSync } from 'node:fs'
+import { sql } from 'kysely'
+import { migrations } from './app.ts'
+import type { Principal } from './core/action.ts'
+import { Secret } from './core/secret.ts'
+import { makeApprovals } from './features/approvals/approvals.ts'
+import { openLog } from './features/audit/log.ts'
+import { makeIdentity } from './features/identity/identity.ts'
+import { goodPassword } from './features/identity/testing.ts'
+import { checkRootKey } from './features/vault/keyring.ts'
+import { makeVault } from './features/vault/vault.ts'
+import { type Database, UnknownKey } from './lib/db/database.ts'
+import { deriveKey, keyId } from './lib/envelope.ts'
+import { rekeyRows } from './rekey.ts'
+import { fixedClock, testOnEach, testRootKey } from './testing/databases.ts'
+
+const newKey = createSecretKey(Buffer.alloc(32, 9))
+const thirdKey = createSecretKey(Buffer.alloc(32, 10))
+const password = new Secret(goodPassword)
+const reviewer: Principal = { id: 'usr_1', kind: 'user', name: 'ada', bindings: [], version: '1' }
+const asker: Principal = { ...reviewer, id: 'agt_1', kind: 'agent', name: 'bot' }
+const exact = (inputHash: string) => ({
+  principal: asker,
+  action: 'x.y.z',
+  resource: { type: 'any', id: '1' },
+  inputHash,
+  policyVersion: '1',
+})
+
+async function rooms(database: Database, rootKey = testRootKey) {
+  const { now } = fixedClock()
+  const vault = makeVault({ database, rootKey, now, onIntegrityFailure: (id) => assert.fail(id) })
+  await vault.init()
+  const log = await openLog({ database, rootKey, now })
+  const identity = makeIdentity({
+    database,
+    rootKey,
+    now,
+    sessionTokenTtlMs: 60_000,
+    takeLogin: () => {},
+    loginSucceeded: () => {},
+    takeSetup: () => {},
+    onEvent: async () => {},
+    onFailure: async () => {},
+    resolveConnection: async (id) => id,
+    isKnownScope: () => true,
+    passwordCost: { memory: 64, passes: 1, parallelism: 1 },
+  })
+  const approvals = makeApprovals({ database, rootKey, now, ttlMs: 60_000, hashSecret: vault.fingerprint })
+  return { vault, log, identity, approvals }
+}
+
+async function fill(database: Database) {
+  const { vault, log, identity, approvals } = await rooms(database)
+  const { id: secret } = await vault.put({ name: 'token', value: new Secret('value') })
+  await vault.rotate()
+  await vault.addVersion(secret, new Secret('second'))
+  await log.append({ code: 'login.succeeded', principal: reviewer })
+  await log.checkpoint()
+  await identity.ensureAdmin({ password })
+  const approval = await approvals.request({ ...exact('1'), input: { note: 'please' } })
+  await approvals.review(approval, reviewer, { decision: 'approved' })
+  await approvals.request({ ...exact('2'), input: {} })
+  await log.close()
+  return { secret, approval, vkey: log.vkey }
+}
+
+testOnEach(
+  'after a rekey everything opens with the new root key and nothing with the old one (SEC-ENC-5, claims: A41 A42)',
+  migrations,
+  async (database) => {
+    const { secret, approval, vkey } = await fill(database)
+
+    await rekeyRows(database, { from: testRootKey, to: newKey })
+    await rekeyRows(database, { from: newKey, to: thirdKey })
+
+    for (const old of [testRootKey, newKey]) {
+      await assert.rejects(checkRootKey(database, old), UnknownKey)
+      await assert.rejects(openLog({ database, rootKey: old, now: () => new Date() }), UnknownKey)
+      assert.deepEqual(await boxesUnder(database, old), [])
+    }
+    const { vault, log, identity, approvals } = await rooms(database, thirdKey)
+    assert.equal((await vault.use(secret)).reveal(), 'second')
+    assert.equal((await vault.reveal(secret, 1)).value.reveal(), 'value')
+    assert.equal(log.vkey, vkey)
+    const { index } = await log.append({ code: 'login.succeeded', principal: reviewer })
+    assert.equal((await log.verify()).ok, true)
+    assert.equal(index, 1)
+    for (const _ of ['with the pepper of long ago', 'with the new one'])
+      assert.ok((await identity.login({ username: 'admin', password }, '192.0.2.1')).token)
+    const { state, damaged, input } = await approvals.get(
+      { ...reviewer, bindings: [{ role: 'admin', scope: '*' }] },
+      approval,
+    )
+    assert.deepEqual({ state, damaged, input }, { state: 'expired', damaged: false, input: { note: 'please' } })
+    assert.equal(await approvals.find(exact('1')), undefined)
+    await log.close()
+  },
+)
+
+testOnEach('a rekey that fails in the middle changes nothing', migrations, async (database) => {
+  const { secret } = await fill(database)
+  // The last room cannot do its part.
+  await sql`alter table approval rename to elsewhere`.execute(database.db)
+
+  await assert.rejects(rekeyRows(database, { from: testRootKey, to: newKey }))
+
+  await sql`alter table elsewhere rename to approval`.execute(database.db)
+  assert.deepEqual(await boxesUnder(database, newKey), [])
+  const { vault, log } = await rooms(database)
+  assert.equal((await vault.use(secret)).reveal(), 'second')
+  assert.equal((await log.verify()).ok, true)
+  await log.close()
+})
+
+testOnEach('a process that slept through a rekey wraps nothing with the old root key', migrations, async (database) => {
+  const { vault, log } = await rooms(database)
+  await log.close()
+
+  await rekeyRows(database, { from: testRootKey, to: newKey })
+
+  await assert.rejects(vault.rotate(), UnknownKey)
+  await checkRootKey(database, newKey)
+})
+
+/** `table.column` of each box in the whole database that a key derived from `rootKey` opens: every key that the code derives. */
+async function boxesUnder(database: Database, rootKey: typeof testRootKey): Promise<string[]> {
+  const infos = globSync('src/**/*.ts').flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(/deriveKey\(\w+, '([^']+)'\)/g)].map((match) => match[1] ?? ''),
+  )
+  assert.ok(infos.includes('atlas/vault') && infos.includes('atlas/audit-key'), 'the search finds derivations')
+  const ids = new Map(infos.map((info) => [keyId(deriveKey(rootKey, info)).toString('hex'), info]))
+  const found: string[] = []
+  for (const { name } of await database.db.introspection.getTables()) {
+    const { rows } = await sql<Record<string, unknown>>`select * from ${sql.table(name)}`.execute(database.db)
+    for (const [column, value] of rows.flatMap((row) => Object.entries(row)))
+      if (Buffer.isBuffer(value) && value.toString('latin1', 0, 2) === 'HS') {
+        const info = ids.get(value.toString('hex', 4, 12))
+        if (info) found.push(`${name}.${column} under ${info}`)
+      }
+  }
+  return found
+}

@@ -1,0 +1,124 @@
+import type { KeyObject } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { migrations } from './app.ts'
+import type { Config } from './config.ts'
+import { rekeyApprovals } from './features/approvals/store-rekey.ts'
+import { openLog } from './features/audit/log.ts'
+import { rekeyAudit } from './features/audit/store-rekey.ts'
+import { rekeyIdentity } from './features/identity/store-peppers.ts'
+import { checkRootKey } from './features/vault/keyring.ts'
+import { rekeyVault } from './features/vault/store-rekey.ts'
+import { type Database, type Db, openSqlite, UnknownKey } from './lib/db/database.ts'
+import { migrate } from './lib/db/migrate.ts'
+import { rekeySqlite } from './lib/db/rekey-sqlite.ts'
+import { createKeyFile, parseRootKey, readKeyFile, rootKeyFingerprint } from './lib/root-key.ts'
+import { StartError } from './start-error.ts'
+import { filePath, hold, keyPath, openDatabase, unreachable } from './storage.ts'
+
+export type RekeyFiles = { readonly oldKeyFile?: string | undefined; readonly newKeyFile?: string | undefined }
+
+/** `atlas vault rekey`: puts everything that hangs on the old root key under the new one. Servers are stopped meanwhile. */
+export async function rekey(config: Config, files: RekeyFiles): Promise<Record<string, unknown>> {
+  if (!config.ATLAS_DATABASE_URL && !existsSync(filePath(config)))
+    throw new StartError(`There is no database in ${config.ATLAS_DATA_DIR}, so there is no key to change`)
+  const keys = readKeys(config, files)
+  const release = await hold(config, 'exclusive')
+  try {
+    const answer = { from: rootKeyFingerprint(keys.from), to: rootKeyFingerprint(keys.to) }
+    if (await opensWith(config, keys.to)) return { ...answer, state: 'already done' }
+    if (!(await opensWith(config, keys.from)))
+      throw new StartError('unknown key: this data hangs on neither of the two keys. Nothing was changed.')
+    await change(config, keys)
+    return { ...answer, state: 'done' }
+  } finally {
+    await release()
+  }
+}
+
+/** All rows that hang on the root key, in one transaction: they are readable with one key or with the other, never with none. */
+export async function rekeyRows(database: Database, { from, to }: Keys): Promise<void> {
+  await database.exclusive('rekey', async (tx) => {
+    for (const room of rooms) await room(tx, from, to)
+  })
+}
+
+/** One for each room that derives a key from the root key; src/rekey.test.ts finds what is missing. */
+const rooms: readonly ((tx: Db, from: KeyObject, to: KeyObject) => Promise<number>)[] = [
+  rekeyAudit,
+  rekeyVault,
+  rekeyIdentity,
+  rekeyApprovals,
+]
+
+type Keys = { readonly from: KeyObject; readonly to: KeyObject }
+
+async function change(config: Config, keys: Keys): Promise<void> {
+  const all = async (database: Database) => {
+    await migrate(database, migrations, () => new Date())
+    await note(config, database, keys.from, 'vault.rekey-started')
+    await rekeyRows(database, keys)
+    await note(config, database, keys.to, 'vault.rekeyed')
+  }
+  if (!config.ATLAS_DATABASE_URL)
+    return rekeySqlite(filePath(config), { from: keys.from.export(), to: keys.to.export() }, all)
+  const database = openDatabase(config, keys.from)
+  try {
+    await all(database)
+  } finally {
+    await database.close()
+  }
+}
+
+async function note(config: Config, database: Database, rootKey: KeyObject, code: string): Promise<void> {
+  const origin = config.ATLAS_AUDIT_ORIGIN
+  const log = await openLog({ database, rootKey, now: () => new Date(), ...(origin !== undefined && { origin }) })
+  await log.append({ code, detail: { rootKey: rootKeyFingerprint(rootKey) } })
+  await log.close()
+}
+
+async function opensWith(config: Config, key: KeyObject): Promise<boolean> {
+  let database: Database | undefined
+  try {
+    database = config.ATLAS_DATABASE_URL ? openDatabase(config, key) : openSqlite(filePath(config), key.export())
+    await database.ping().catch((error: unknown) => {
+      throw unreachable(error)
+    })
+    await checkRootKey(database, key)
+    return true
+  } catch (error) {
+    if (error instanceof UnknownKey) return false
+    throw error
+  } finally {
+    await database?.close()
+  }
+}
+
+function readKeys(config: Config, { oldKeyFile, newKeyFile }: RekeyFiles): Keys {
+  const { ATLAS_SECRET_KEY: current, ATLAS_SECRET_KEY_PREVIOUS: previous } = config
+  try {
+    const to = newKeyFile === undefined ? current && parseRootKey(current.reveal()) : newKeyIn(newKeyFile)
+    if (!to)
+      throw new StartError('Give the new root key in ATLAS_SECRET_KEY or ATLAS_SECRET_KEY_FILE, or with --new-key-file')
+    const from = oldKeyFrom(config, oldKeyFile, newKeyFile === undefined ? previous : (previous ?? current))
+    if (from.equals(to)) throw new StartError('The new root key is the old one')
+    return { from, to }
+  } catch (error) {
+    if (error instanceof StartError) throw error
+    throw new StartError(`Root key: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** It is on the disk before anything hangs on it. */
+function newKeyIn(path: string): KeyObject {
+  if (!existsSync(path)) createKeyFile(path)
+  return readKeyFile(path)
+}
+
+function oldKeyFrom(config: Config, file: string | undefined, given: Config['ATLAS_SECRET_KEY']): KeyObject {
+  if (file !== undefined) return readKeyFile(file)
+  if (given) return parseRootKey(given.reveal())
+  if (existsSync(keyPath(config))) return readKeyFile(keyPath(config))
+  throw new StartError(
+    'Give the old root key in ATLAS_SECRET_KEY_PREVIOUS or ATLAS_SECRET_KEY_PREVIOUS_FILE, or with --old-key-file',
+  )
+}

@@ -1,0 +1,133 @@
+import type { KeyObject } from 'node:crypto'
+import { existsSync, lstatSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config } from './config.ts'
+import { type Database, openPostgres, openSqlite, type PostgresTarget, UnknownKey } from './lib/db/database.ts'
+import { holdFolder, holdPostgres, InUse } from './lib/db/presence.ts'
+import { createKeyFile, parseRootKey, readKeyFile } from './lib/root-key.ts'
+import { StartError } from './start-error.ts'
+
+// Where the data lies and what opens it.
+
+/** For the person who started it: standard output, one line a fact. */
+export function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+export const keyPath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'root.key')
+export const filePath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'atlas.db')
+
+/** The root key: the configured one, else the one beside the data, else a new one there. */
+export function openRootKey(config: Config): { rootKey: KeyObject; isNew: boolean } {
+  prepareDataDirectory(config.ATLAS_DATA_DIR)
+  const path = keyPath(config)
+  try {
+    if (config.ATLAS_SECRET_KEY) return { rootKey: parseRootKey(config.ATLAS_SECRET_KEY.reveal()), isNew: false }
+    if (existsSync(path)) return { rootKey: readKeyFile(path), isNew: false }
+    if (existsSync(filePath(config)))
+      throw new StartError(
+        'unknown key: there is a database but no root key. Give it in ATLAS_SECRET_KEY or ATLAS_SECRET_KEY_FILE. Nothing was changed.',
+      )
+    createKeyFile(path)
+    return { rootKey: readKeyFile(path), isNew: true }
+  } catch (error) {
+    if (error instanceof StartError) throw error
+    throw new StartError(`Root key: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+export type Storage = { readonly database: Database; readonly release: () => Promise<void> }
+
+/**
+ * The configured database, held so that nobody changes its key meanwhile. `release` comes after the database is closed.
+ * Several servers may share a PostgreSQL; a SQLite file has one.
+ */
+export async function openStorage(config: Config, rootKey: KeyObject): Promise<Storage> {
+  const release = await hold(config, 'shared')
+  try {
+    return { database: openDatabase(config, rootKey), release }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+/** Keeps other processes away from the data: all of them, or (`shared`, PostgreSQL only) those that want to be alone. */
+export async function hold(config: Config, mode: 'shared' | 'exclusive'): Promise<() => Promise<void>> {
+  const target = targetOf(config)
+  try {
+    if (!target) {
+      const { release } = holdFolder(join(config.ATLAS_DATA_DIR, 'atlas.lock'))
+      return async () => release()
+    }
+    // Under another key than the data hangs on by now, this process can only do harm.
+    const onTaken = () => process.kill(process.pid, 'SIGTERM')
+    return (await holdPostgres({ ...target, mode, onTaken })).release
+  } catch (error) {
+    if (error instanceof TypeError) throw badUrl(error)
+    if (!(error instanceof InUse)) throw target ? unreachable(error) : error
+    throw new StartError(
+      mode === 'shared' && target
+        ? 'The root key is being changed. Start again when that is done.'
+        : 'Another Atlas process works with this data. Stop it first.',
+      { exitCode: 1, cause: error },
+    )
+  }
+}
+
+export function openDatabase(config: Config, rootKey: KeyObject): Database {
+  const target = targetOf(config)
+  try {
+    return target ? openPostgres(target) : openSqlite(filePath(config), rootKey.export())
+  } catch (error) {
+    if (error instanceof TypeError) throw badUrl(error)
+    throw error instanceof UnknownKey ? unknownKey(config, error) : error
+  }
+}
+
+export function unknownKey(config: Config, cause: Error): StartError {
+  return new StartError(
+    config.ATLAS_SECRET_KEY_PREVIOUS
+      ? 'unknown key: this data does not hang on this root key yet. Change it with: atlas vault rekey. Nothing was changed.'
+      : 'unknown key: this data was made with another root key. Give the right one in ATLAS_SECRET_KEY or ATLAS_SECRET_KEY_FILE. Nothing was changed.',
+    { cause },
+  )
+}
+
+/** A driver's own text can hold the address or the user; its code cannot. */
+export function unreachable(cause: unknown): StartError {
+  const { code } = cause as NodeJS.ErrnoException
+  return new StartError(
+    `The database does not answer${code === undefined ? '' : ` (${code})`}. Check that it runs, and ATLAS_DATABASE_URL.`,
+    { cause, exitCode: 1 },
+  )
+}
+
+function badUrl(cause: TypeError): StartError {
+  return new StartError(`ATLAS_DATABASE_URL: ${cause.message}`, { cause })
+}
+
+function targetOf({ ATLAS_DATABASE_URL: url, ATLAS_DATABASE_CA: ca }: Config): PostgresTarget | undefined {
+  return url && { url: url.reveal(), ...(ca !== undefined && { ca }) }
+}
+
+/** Makes it with mode 0700; one that others can enter is refused, and so is a database file that others can read. */
+function prepareDataDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    throw new StartError(`The data directory ${path} cannot be made (${(cause as NodeJS.ErrnoException).code})`, {
+      cause,
+    })
+  }
+  const { mode } = lstatSync(path)
+  if (mode & 0o077)
+    throw new StartError(
+      `The data directory can be entered by others (mode ${(mode & 0o777).toString(8)}). Run: chmod 700 ${path}`,
+    )
+  for (const name of ['atlas.db', 'atlas.db-wal', 'atlas.db-shm']) {
+    const file = lstatSync(join(path, name), { throwIfNoEntry: false })
+    if (file && file.mode & 0o077)
+      throw new StartError(`${name} can be read by others. Run: chmod 600 ${join(path, name)}`)
+  }
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { createCipheriv, createHmac, randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { sql } from 'kysely'
+import { openSqlite } from '../../src/lib/db/database.ts'
+import { newFolder, runAtlas, startAtlas } from '../../src/testing/server.ts'
+
+const keyBytes = randomBytes(32)
+
+function fernet(value: string): string {
+  const iv = randomBytes(16)
+  const cipher = createCipheriv('aes-128-cbc', keyBytes.subarray(16), iv)
+  const head = Buffer.alloc(9)
+  head[0] = 0x80
+  head.writeBigUInt64BE(1_600_000_000n, 1)
+  const signed = Buffer.concat([head, iv, cipher.update(value), cipher.final()])
+  const mac = createHmac('sha256', keyBytes.subarray(0, 16)).update(signed).digest()
+  return Buffer.concat([signed, mac]).toString('base64').replaceAll('+', '-').replaceAll('/', '_')
+}
+
+test('a Fernet store is imported whole, and each row that the key does not open is named (SEC-ENC-8, claims: A39)', async (t) => {
+  const folder = newFolder(t)
+  const [store, key, wrongKey, json] = ['old.db', 'fernet.key', 'wrong.key', 'old.json'].map((name) =>
+    join(folder, name),
+  )
+  const values = { 'zabbix-token': 'tok-9wq8e7r6t5', 'jira-password': ' pässwörd 🔑 ', broken: 'lost' }
+  // As the older system keeps them: a plain SQLite file.
+  const database = openSqlite(store!)
+  await sql`create table secure_settings (name varchar(64) primary key, encrypted_value text, created_at text, updated_at text)`.execute(
+    database.db,
+  )
+  for (const [name, value] of Object.entries(values))
+    await sql`insert into secure_settings values (${name}, ${name === 'broken' ? 'gAAAAABnot-a-token' : fernet(value)}, '', '')`.execute(
+      database.db,
+    )
+  await database.close()
+  writeFileSync(key!, `${keyBytes.toString('base64url')}=\n`, { mode: 0o600 })
+  writeFileSync(wrongKey!, randomBytes(32).toString('base64url'), { mode: 0o600 })
+  writeFileSync(json!, JSON.stringify({ fresh: fernet('from-json') }))
+  const atlas = await startAtlas(t, { folder })
+  const importing = (file: string, keyFile: string) =>
+    atlas.cli(['secrets', 'import-fernet', file, '--key-file', keyFile, '--json'])
+
+  const wrong = await importing(store!, wrongKey!)
+  const first = await importing(store!, key!)
+  const again = await importing(store!, key!)
+  const fromJson = await importing(json!, key!)
+
+  type Result = { imported: string[]; existing: string[]; failed: { name: string }[] }
+  const result = (ended: { code: number | null; stdout: string }) => {
+    const { imported, existing, failed } = JSON.parse(ended.stdout) as Result
+    return [ended.code, imported.sort(), existing.sort(), failed.map(({ name }) => name).sort()]
+  }
+  const both = ['jira-password', 'zabbix-token']
+  assert.deepEqual(result(wrong), [2, [], [], ['broken', ...both]])
+  assert.deepEqual(result(first), [2, both, [], ['broken']])
+  assert.deepEqual(result(again), [2, [], both, ['broken']])
+  assert.deepEqual(result(fromJson), [0, ['fresh'], [], []])
+  const { items } = await atlas.api<{ items: { name: string; version: number }[] }>('GET', '/secrets')
+  assert.deepEqual(items.map(({ name }) => name).sort(), ['fresh', ...both])
+  for (const { stdout, stderr } of [wrong, first, again, fromJson])
+    for (const value of ['tok-9wq8e7r6t5', 'pässwörd', 'from-json', keyBytes.toString('base64url')])
+      assert.ok(!(stdout + stderr).includes(value))
+})
+
+test('atlas secrets gen makes 32 random bytes, url-safe (claims: E29)', async (t) => {
+  const folder = newFolder(t)
+  const made = await Promise.all([1, 2].map(() => runAtlas(['secrets', 'gen'], { folder })))
+  const values = made.map(({ stdout }) => stdout.trim())
+  for (const value of values) {
+    assert.match(value, /^[A-Za-z0-9_-]{43}$/)
+    assert.equal(Buffer.from(value, 'base64url').length, 32)
+  }
+  assert.notEqual(values[0], values[1])
+})
