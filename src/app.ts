@@ -94,6 +94,7 @@ export async function makeApp(parts: Parts) {
     now,
     ...(origin !== undefined && { origin }),
     onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
+    onFault: (error) => log.warn({ err: error }, 'something beside the audit log failed and is tried again'),
   })
   const record = (event: AuditEvent) => audit.append(event)
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })

@@ -7,6 +7,7 @@ import { type App, makeApp } from './app.ts'
 import { type Config, isLoopback } from './config.ts'
 import { Problem } from './core/problem.ts'
 import { type Database, openPostgres, openSqlite, UnknownKey } from './lib/db/database.ts'
+import { holdAlone, InUse } from './lib/db/only-process.ts'
 import { makeLog } from './lib/log.ts'
 import { makeRedactor } from './lib/redact.ts'
 import { createKeyFile, parseRootKey, readKeyFile } from './lib/root-key.ts'
@@ -38,11 +39,11 @@ export async function serve(config: Config, version: string): Promise<void> {
   const { app: server } = app.http
   // Heard from here on: whoever sees that it is ready may stop it at once, and that must be an orderly end too.
   const stop = stopped()
-  await app.audit.append({ code: 'server.started', detail: { version } })
+  await app.audit.start({ version })
   try {
     await server.listen({ host: config.ATLAS_HOST, port: config.ATLAS_PORT })
   } catch (error) {
-    await app.audit.append({ code: 'server.stopped' }).catch(() => {})
+    await app.audit.stop().catch(() => {})
     await close()
     const { code } = error as NodeJS.ErrnoException
     throw new StartError(
@@ -68,7 +69,7 @@ export async function serve(config: Config, version: string): Promise<void> {
   say('Stopping')
   await app.schedule.stop()
   await server.close()
-  await app.audit.append({ code: 'server.stopped' }).catch(() => {})
+  await app.audit.stop().catch(() => {})
   await close()
 }
 
@@ -160,10 +161,35 @@ function openDatabase(config: Config, rootKey: KeyObject): Database {
   const ca = config.ATLAS_DATABASE_CA
   try {
     if (url) return openPostgres({ url: url.reveal(), ...(ca !== undefined && { ca }) })
-    return openSqlite(join(config.ATLAS_DATA_DIR, 'atlas.db'), rootKey.export())
+    return openAlone(join(config.ATLAS_DATA_DIR, 'atlas.db'), rootKey)
   } catch (error) {
     if (error instanceof TypeError) throw new StartError(`ATLAS_DATABASE_URL: ${error.message}`, { cause: error })
     throw error instanceof UnknownKey ? unknownKey(error) : error
+  }
+}
+
+/** SQLite serves one process: two would not see each other's appends in time. */
+function openAlone(path: string, rootKey: KeyObject): Database {
+  const lock = holdOrRefuse(`${path}.lock`)
+  try {
+    const database = openSqlite(path, rootKey.export())
+    const close = () => database.close().finally(lock.release)
+    return { ...database, close }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+function holdOrRefuse(path: string): ReturnType<typeof holdAlone> {
+  try {
+    return holdAlone(path)
+  } catch (error) {
+    if (!(error instanceof InUse)) throw error
+    throw new StartError(
+      'Another Atlas process already uses this data directory. Stop it first; several servers need PostgreSQL (ATLAS_DATABASE_URL).',
+      { cause: error },
+    )
   }
 }
 

@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
+import { logActions, wholeLog } from './actions-log.ts'
 import type { AuditLog } from './log.ts'
 
-type Parts = {
-  readonly log: Pick<AuditLog, 'search' | 'read' | 'verify' | 'checkpoint' | 'proveInclusion' | 'vkey' | 'fingerprint'>
-}
+type Parts = { readonly log: ActionLog }
+type ActionLog = Parameters<typeof logActions>[0] & Pick<AuditLog, 'search' | 'read' | 'proveInclusion'>
 
 const record = z.object({
   index: z.int(),
@@ -31,14 +31,12 @@ const record = z.object({
   personal: z.enum(['none', 'read', 'forgotten', 'damaged']),
 })
 
-const wholeLog = () => ({ type: 'audit', id: '*' })
-
-/** Everything that can be asked of the audit log through the gate. Nothing here changes it. */
+/** Everything that can be asked of the audit log through the gate. */
 export function auditActions({ log }: Parts): readonly Action[] {
-  return [searchAction(log), getAction(log), verifyAction(log), readAction(log)]
+  return [searchAction(log), getAction(log), ...logActions(log)]
 }
 
-function searchAction(log: Parts['log']): Action {
+function searchAction(log: ActionLog): Action {
   return defineAction({
     name: 'audit.events.search',
     title: 'Search the audit log',
@@ -76,7 +74,7 @@ function searchAction(log: Parts['log']): Action {
   })
 }
 
-function getAction(log: Parts['log']): Action {
+function getAction(log: ActionLog): Action {
   return defineAction({
     name: 'audit.events.get',
     title: 'Show one audit event and its proof',
@@ -107,44 +105,6 @@ function getAction(log: Parts['log']): Action {
         checkpoint,
       }
     },
-  })
-}
-
-function verifyAction(log: Parts['log']): Action {
-  return defineAction({
-    name: 'audit.log.verify',
-    title: 'Verify the audit log',
-    description:
-      'Derives the whole log again from the stored entries and names the first place that does not fit. Reads every entry.',
-    access: 'read',
-    http: { method: 'POST', path: '/audit/verify' },
-    input: z.strictObject({}),
-    output: z.object({
-      ok: z.boolean(),
-      size: z.int().optional(),
-      rootHash: z.string().optional(),
-      fingerprint: z.string().optional(),
-      signedSize: z.int().optional(),
-      place: z.string().optional(),
-      reason: z.string().optional(),
-    }),
-    resource: wholeLog,
-    run: (_input, { signal }) => log.verify(signal),
-  })
-}
-
-/** Its permission also opens the `/audit/…` files of the outside contract (gate/check.ts). */
-function readAction(log: Parts['log']): Action {
-  return defineAction({
-    name: 'audit.log.read',
-    title: 'Read the log itself',
-    description: 'Answers the signed checkpoint and the verifier key. The tiles and entries are below /audit/tile/.',
-    access: 'read',
-    http: { method: 'GET', path: '/audit/checkpoint' },
-    input: z.strictObject({}),
-    output: z.object({ checkpoint: z.string(), vkey: z.string(), fingerprint: z.string() }),
-    resource: wholeLog,
-    run: async () => ({ checkpoint: await log.checkpoint(), vkey: log.vkey, fingerprint: log.fingerprint }),
   })
 }
 

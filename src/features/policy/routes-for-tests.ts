@@ -60,6 +60,8 @@ export const routes: readonly (readonly [name: string, access: Access])[] = [
   ['audit.events.get', 'read'],
   ['audit.log.verify', 'read'],
   ['audit.log.read', 'read'],
+  ['audit.log.status', 'read'],
+  ['audit.clock.accept', 'write'],
   ['lab.devices.find', 'read'],
   ['lab.device.reveal-config', 'reveal'],
   ['lab.journal.add', 'write'],

@@ -68,6 +68,8 @@ const oracle: Readonly<Record<string, string>> = {
   'audit.events.get': '----pp ----pp -',
   'audit.log.verify': '----pp ----pp -',
   'audit.log.read': '----pp ----pp -',
+  'audit.log.status': '----pp ----pp -',
+  'audit.clock.accept': '-----p -----a -',
   'lab.devices.find': '--pp-p --pp-p -',
   'lab.device.reveal-config': '------ ------ -',
   'lab.journal.add': '---p-p ---a-a -',

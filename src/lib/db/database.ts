@@ -98,6 +98,8 @@ export function openPostgres({ url, ca, maxConnections = 10 }: PostgresOptions):
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     statement_timeout: 30_000,
+    // A process that stands still inside a transaction must not keep the log's lock from the others for ever.
+    idle_in_transaction_session_timeout: 30_000,
     application_name: 'infrastructure-atlas',
     ...(loopback ? {} : { ssl: { rejectUnauthorized: true, minVersion: 'TLSv1.2' as const, ...(ca && { ca }) } }),
   })

@@ -10,6 +10,7 @@ export function addAudit(program: Command, shell: Shell): void {
   const audit = program.command('audit').summary('read, export and verify the tamper-evident log')
   addReading(audit, shell)
   addProving(audit, shell)
+  addKeeping(audit, shell)
 }
 
 function addReading(audit: Command, shell: Shell): void {
@@ -56,6 +57,23 @@ function addReading(audit: Command, shell: Shell): void {
     .action(async (index: string) => {
       const answer = await shell.client().get(`/audit/events/${encodeURIComponent(index)}`)
       print(shell.output(), answer, () => fields(answer))
+    })
+}
+
+function addKeeping(audit: Command, shell: Shell): void {
+  audit
+    .command('status')
+    .summary('how much is signed, and who signs')
+    .action(async () => {
+      const answer = await shell.client().get('/audit/status')
+      print(shell.output(), answer, () => fields(answer))
+    })
+  audit
+    .command('accept-clock')
+    .summary('say that the clock is right although older entries have a later time')
+    .action(async () => {
+      const answer = await shell.client().send('POST', '/audit/clock', {})
+      print(shell.output(), answer, () => 'Accepted; signing goes on.')
     })
 }
 

@@ -144,11 +144,7 @@ export function readMembersOf({ db, dialect }: Database, nos: readonly number[])
 /** An asset that is no machine; `machine` is the id of the one that it points to. */
 export type ThingRow = MemberRow & { readonly machine: string | null; readonly machine_name: string | null }
 
-export function pageOfThings(
-  { db }: Database,
-  after: number,
-  limit: number,
-): Promise<ThingRow[]> {
+export function pageOfThings({ db }: Database, after: number, limit: number): Promise<ThingRow[]> {
   return all(
     db,
     sql<ThingRow>`select x.*, g.name as machine_name from (select null as machine_no, null as marks, ${memberColumns},

@@ -64,7 +64,10 @@ export function makeViews({ database, subjectsOf }: { readonly database: Databas
       for (let after = 0; ; ) {
         const rows = await pageOfThings(database, after, pageSize)
         if (rows.length === 0) return
-        yield rows.map((row) => ({ ...assetOf(row, subjectsOf), machine: row.machine === null ? null : { id: row.machine, name: row.machine_name ?? '' } }))
+        yield rows.map((row) => ({
+          ...assetOf(row, subjectsOf),
+          machine: row.machine === null ? null : { id: row.machine, name: row.machine_name ?? '' },
+        }))
         after = rows.at(-1)?.seq ?? after
       }
     },

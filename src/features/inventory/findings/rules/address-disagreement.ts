@@ -10,7 +10,8 @@ export const addressDisagreement = defineRule({
   id: 'address-disagreement',
   title: 'Addresses disagree',
   severity: 'warning',
-  meaning: 'The registry has IPv4 or IPv6 addresses for a machine, the other systems have others, and none is the same.',
+  meaning:
+    'The registry has IPv4 or IPv6 addresses for a machine, the other systems have others, and none is the same.',
   advice: 'Find out which address the machine really has and correct the registry, or the system that is behind.',
   settings: {},
   witnesses: [all('registry'), all(...others)],
