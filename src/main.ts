@@ -5,7 +5,7 @@ import { ConfigError, readConfig } from './config.ts'
 import { CliError } from './doors/cli/client.ts'
 import { type Local, runCli } from './doors/cli/program.ts'
 import { serveStdio } from './doors/mcp/stdio.ts'
-import { verifyExport } from './features/audit/verify.ts'
+import { verifyExport, verifyProof } from './features/audit/verify.ts'
 import { StartError } from './start-error.ts'
 
 // Files and directories are the user's own; nothing that this process writes is for others.
@@ -27,10 +27,13 @@ const local: Local = {
     const read = config()
     return (await rooms()).init(read, version)
   },
-  async verifyExport(directory, vkeyFile) {
+  async verifyExport(directory, vkey, policy) {
     if (!existsSync(directory)) throw new CliError(`${directory} does not exist`, 2)
-    if (vkeyFile !== undefined && !existsSync(vkeyFile)) throw new CliError(`${vkeyFile} (--vkey) does not exist`, 2)
-    return { ...verifyExport(directory, vkeyFile === undefined ? undefined : readFileSync(vkeyFile, 'utf8').trim()) }
+    return { ...verifyExport(directory, read(vkey, '--vkey')?.trim(), read(policy, '--policy')) }
+  },
+  async verifyProof(proof, vkey, policy) {
+    const text = read(proof, '--proof') ?? ''
+    return { ...verifyProof(Buffer.from(text), (read(vkey, '--vkey') ?? '').trim(), read(policy, '--policy')) }
   },
   checkConfig() {
     try {
@@ -52,6 +55,11 @@ const local: Local = {
       output: process.stdout,
       note: (text) => process.stderr.write(`${text}\n`),
     }),
+}
+
+function read(file: string | undefined, option: string): string | undefined {
+  if (file !== undefined && !existsSync(file)) throw new CliError(`${file} (${option}) does not exist`, 2)
+  return file === undefined ? undefined : readFileSync(file, 'utf8')
 }
 
 /**

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { after, test } from 'node:test'
 import { verifyExport } from '../../src/features/audit/verify.ts'
 import { newFolder, runAtlas, startAtlas } from '../../src/testing/server.ts'
@@ -20,6 +20,7 @@ const exported = await atlas.cli(['audit', 'export', folder])
 test('an exported log verifies offline: with the CLI, and with the verifier alone (claims: A1)', async (t) => {
   const copy = join(newFolder(t), 'verify.ts')
   cpSync(verifier, copy)
+  cpSync(join(dirname(verifier), 'verify-note.ts'), join(dirname(copy), 'verify-note.ts'))
 
   const cli = await runAtlas(['audit', 'verify', '--offline', folder, '--json'], { folder: newFolder(t) })
   const alone = await runNode([copy, folder])
@@ -97,6 +98,25 @@ test('a whole log made by somebody else does not verify under the key that the r
 
   assert.deepEqual([right.code, forged.code], [0, 1])
   assert.match(forged.stderr, /vkey/)
+})
+
+test('one event leaves as a .tlog-proof that verifies with the two files and the key alone (AUD-8)', async (t) => {
+  const alone = newFolder(t)
+  for (const file of ['verify.ts', 'verify-note.ts']) cpSync(join(dirname(verifier), file), join(alone, file))
+  const proof = join(alone, 'event.tlog-proof')
+  const key = join(folder, 'vkey')
+
+  const made = await atlas.cli(['audit', 'proof', '300', '-o', proof])
+  const shown = await atlas.cli(['audit', 'proof', '300'])
+  const cli = await runAtlas(['audit', 'verify', '--proof', proof, '--vkey', key], { folder: newFolder(t) })
+  const plain = await runNode([join(alone, 'verify.ts'), '--proof', proof, '--vkey', key])
+  writeFileSync(proof, readFileSync(proof, 'utf8').replace('index 300', 'index 301'))
+  const moved = await runAtlas(['audit', 'verify', '--proof', proof, '--vkey', key], { folder: newFolder(t) })
+
+  assert.deepEqual([made.code, cli.code, plain.code, moved.code], [0, 0, 0, 1], cli.stderr + plain.text)
+  assert.match(shown.stdout, /^c2sp\.org\/tlog-proof@v1\nextra \S+\nindex 300\n/)
+  assert.match(plain.text, /verified: entry 300 of [\s\S]*"seq":300/)
+  assert.match(moved.stderr, /not at this index/)
 })
 
 test('the log verifies online, an export grows consistently, and who may not read it gets none of it', async (t) => {

@@ -15,7 +15,8 @@ export type Local = {
   readonly version: string
   readonly serve: () => Promise<void>
   readonly init: () => Promise<Json>
-  readonly verifyExport: (directory: string, vkeyFile?: string) => Promise<Json>
+  readonly verifyExport: (directory: string, vkeyFile?: string, policyFile?: string) => Promise<Json>
+  readonly verifyProof: (proofFile: string, vkeyFile: string, policyFile?: string) => Promise<Json>
   readonly checkConfig: () => readonly string[]
   readonly serveStdio: (options: { url: string; token: string }) => Promise<void>
 }

@@ -4,7 +4,7 @@ import { logActions, wholeLog } from './actions-log.ts'
 import type { AuditLog } from './log.ts'
 
 type Parts = { readonly log: ActionLog }
-type ActionLog = Parameters<typeof logActions>[0] & Pick<AuditLog, 'search' | 'read' | 'proveInclusion'>
+type ActionLog = Parameters<typeof logActions>[0] & Pick<AuditLog, 'search' | 'read' | 'proveInclusion' | 'proofOf'>
 
 const record = z.object({
   index: z.int(),
@@ -31,9 +31,11 @@ const record = z.object({
   personal: z.enum(['none', 'read', 'forgotten', 'damaged']),
 })
 
+const Index = z.coerce.number().int().min(0).max(999_999_999_999_999).describe('Index of the entry in the log, from 0.')
+
 /** Everything that can be asked of the audit log through the gate. */
 export function auditActions({ log }: Parts): readonly Action[] {
-  return [searchAction(log), getAction(log), ...logActions(log)]
+  return [searchAction(log), getAction(log), proveAction(log), ...logActions(log)]
 }
 
 function searchAction(log: ActionLog): Action {
@@ -82,9 +84,7 @@ function getAction(log: ActionLog): Action {
       'Reads one event with its personal detail, the exact entry that is hashed, and the inclusion proof that ties it to the signed checkpoint.',
     access: 'read',
     http: { method: 'GET', path: '/audit/events/{index}' },
-    input: z.strictObject({
-      index: z.coerce.number().int().min(0).max(999_999_999_999_999).describe('Index of the entry in the log, from 0.'),
-    }),
+    input: z.strictObject({ index: Index }),
     output: record.extend({
       detail: z.unknown().optional(),
       entry: z.string(),
@@ -105,6 +105,21 @@ function getAction(log: ActionLog): Action {
         checkpoint,
       }
     },
+  })
+}
+
+function proveAction(log: ActionLog): Action {
+  return defineAction({
+    name: 'audit.events.prove',
+    title: 'Export the proof of one audit event',
+    description:
+      'Answers one event as a C2SP .tlog-proof: the exact entry, the hashes that lead from it to the root, and the signed checkpoint. It verifies offline with the verifier key alone.',
+    access: 'read',
+    http: { method: 'GET', path: '/audit/events/{index}/proof' },
+    input: z.strictObject({ index: Index }),
+    output: z.object({ proof: z.string().describe('The text of a .tlog-proof file.') }),
+    resource: wholeLog,
+    run: async ({ index }) => ({ proof: await log.proofOf(index) }),
   })
 }
 

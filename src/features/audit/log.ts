@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Database } from '../../lib/db/database.ts'
+import { formatProof } from '../../lib/tlog-proof.ts'
 import { makeCheckpoints, sizeOf } from './checkpoints.ts'
 import { makeCommitter } from './commit.ts'
 import { draftOf } from './entry.ts'
@@ -60,6 +61,7 @@ export async function openLog({ database, rootKey, now, origin, onFatal = () => 
     onFault,
   })
   const proofs = makeProofs(reader)
+  const search = makeSearch({ reader, subjects })
   return {
     origin: key.origin,
     vkey: key.vkey,
@@ -87,7 +89,18 @@ export async function openLog({ database, rootKey, now, origin, onFatal = () => 
     size: committer.size,
     proveInclusion: (index: number, size = committer.size()) => proofs.proveInclusion(index, size),
     proveConsistency: proofs.proveConsistency,
-    ...makeSearch({ reader, subjects }),
+    /** The entry with its proof, as a `.tlog-proof`. Throws `not-found`. */
+    async proofOf(index: number): Promise<string> {
+      const { leaf } = await search.read(index)
+      const text = await checkpoint()
+      return formatProof({
+        extra: leaf,
+        index,
+        hashes: await proofs.proveInclusion(index, sizeOf(text)),
+        checkpoint: text,
+      })
+    },
+    ...search,
     forget: makeForget({ database, store, reader, subjects, committer, now }),
     /** Writes `checkpoint`, `tile/…` and `vkey` into a new or empty folder; verify.ts checks it without this program. */
     exportTo: async (folder: string) => exportLog({ reader, vkey: key.vkey, checkpoint: await checkpoint() }, folder),

@@ -58,6 +58,7 @@ export const routes: readonly (readonly [name: string, access: Access])[] = [
   ['approvals.requests.deny', 'write'],
   ['audit.events.search', 'read'],
   ['audit.events.get', 'read'],
+  ['audit.events.prove', 'read'],
   ['audit.log.verify', 'read'],
   ['audit.log.read', 'read'],
   ['audit.log.status', 'read'],

@@ -66,6 +66,7 @@ const oracle: Readonly<Record<string, string>> = {
   'approvals.requests.deny': '---p-p ------ -',
   'audit.events.search': '----pp ----pp -',
   'audit.events.get': '----pp ----pp -',
+  'audit.events.prove': '----pp ----pp -',
   'audit.log.verify': '----pp ----pp -',
   'audit.log.read': '----pp ----pp -',
   'audit.log.status': '----pp ----pp -',
