@@ -93,6 +93,7 @@ export async function makeApp(parts: Parts) {
     rootKey,
     now,
     ...(origin !== undefined && { origin }),
+    ...(config.ATLAS_AUDIT_POLICY && { policy: config.ATLAS_AUDIT_POLICY }),
     onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
     onFault: (error) => log.warn({ err: error }, 'something beside the audit log failed and is tried again'),
   })
@@ -119,7 +120,7 @@ export async function makeApp(parts: Parts) {
     },
     login: identity.login,
     setup: identity.completeSetup,
-    audit: { checkpoint: audit.checkpoint, tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
+    audit: { checkpoint: () => audit.checkpoint(), tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
     receive: makeReceiver(connections, record, now),
     health: { ready: () => readiness(database) },
     rateLimitHeaders,

@@ -35,6 +35,17 @@ const local: Local = {
     const text = read(proof, '--proof') ?? ''
     return { ...verifyProof(Buffer.from(text), (read(vkey, '--vkey') ?? '').trim(), read(policy, '--policy')) }
   },
+  async witness({ listen, ...options }) {
+    const [, host = '', port = ''] = /^\[?(.+?)\]?:(\d{1,5})$/.exec(listen) ?? []
+    if (host === '') throw new CliError('--listen is host:port', 2)
+    const { startWitness } = await import('./witness.ts')
+    const { url, vkeys, close } = await startWitness({ ...options, host, port: Number(port) })
+    process.stdout.write(`The witness ${options.name} is ready at ${url}\n${vkeys.map((vkey) => `${vkey}\n`).join('')}`)
+    await new Promise<void>((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => resolve())
+    })
+    await close()
+  },
   checkConfig() {
     try {
       config()

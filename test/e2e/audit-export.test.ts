@@ -119,6 +119,58 @@ test('one event leaves as a .tlog-proof that verifies with the two files and the
   assert.match(moved.stderr, /not at this index/)
 })
 
+test('a server with `atlas witness` beside it exports what verifies under a policy, and a second witness on the folder is refused', async (t) => {
+  const home = newFolder(t)
+  const first = await startAtlas(t, { folder: home })
+  const vkey = (await first.ask<string>('GET', '/audit/vkey')).text.trim()
+  await first.stop()
+  writeFileSync(join(home, 'logs.policy'), `log ${vkey}\nquorum none\n`)
+  const args = [
+    'witness',
+    '--name',
+    'w.example/1',
+    '--policy',
+    'logs.policy',
+    '--folder',
+    'w',
+    '--listen',
+    '127.0.0.1:0',
+  ]
+  let witness: { stdout: string; stop: () => void } | undefined
+  const ready = new Promise<string>((resolve) => {
+    void runAtlas(args, {
+      folder: home,
+      seen: (child) => {
+        t.after(() => void child.kill('SIGKILL'))
+        witness = { stdout: '', stop: () => void child.kill('SIGTERM') }
+        child.stdout?.on('data', (text: string) => {
+          if (witness) witness.stdout += text
+          if (/\n\S+\+B\S+\n\S+\+B\S+\n$/.test(witness?.stdout ?? '')) resolve(witness?.stdout ?? '')
+        })
+      },
+    })
+  })
+  const [, url = '', ed = '', pq = ''] = /ready at (\S+)\n(\S+)\n(\S+)\n/.exec(await ready) ?? []
+  const policy = `witness ed ${ed} ${url}\nwitness pq ${pq} ${url}\ngroup both all ed pq\nquorum both\n`
+  writeFileSync(join(home, 'policy'), policy)
+  const second = await runAtlas(args, { folder: home })
+
+  const server = await startAtlas(t, { folder: home, env: { ATLAS_AUDIT_POLICY: policy } })
+  const out = join(home, 'evidence')
+  const made = await server.cli(['audit', 'export', out])
+  const offline = ['audit', 'verify', '--offline', out, '--policy', join(home, 'policy'), '--json']
+  const verdict = await runAtlas(offline, { folder: newFolder(t) })
+  const alone = await runAtlas(['audit', 'verify', '--offline', folder, '--policy', join(home, 'policy')], {
+    folder: newFolder(t),
+  })
+
+  assert.deepEqual([second.code, made.code, verdict.code, alone.code], [2, 0, 0, 1], made.stderr + verdict.stderr)
+  assert.match(second.stderr, /Another witness already uses this folder/)
+  assert.deepEqual(JSON.parse(verdict.stdout).witnesses, ['ed', 'pq'])
+  assert.match(alone.stderr, /lacks cosignatures/)
+  witness?.stop()
+})
+
 test('the log verifies online, an export grows consistently, and who may not read it gets none of it', async (t) => {
   const { token } = await atlas.api<{ token: string }>('POST', '/tokens', { name: 'v', agent: 'v', role: 'viewer' })
 

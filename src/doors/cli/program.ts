@@ -17,6 +17,15 @@ export type Local = {
   readonly init: () => Promise<Json>
   readonly verifyExport: (directory: string, vkeyFile?: string, policyFile?: string) => Promise<Json>
   readonly verifyProof: (proofFile: string, vkeyFile: string, policyFile?: string) => Promise<Json>
+  /** Runs until it is told to stop. */
+  readonly witness: (options: {
+    folder: string
+    name: string
+    policy: string
+    listen: string
+    cert?: string
+    key?: string
+  }) => Promise<void>
   readonly checkConfig: () => readonly string[]
   readonly serveStdio: (options: { url: string; token: string }) => Promise<void>
 }

@@ -64,6 +64,16 @@ function statusAction(log: Log): Action {
       clockBehindSeconds: z
         .int()
         .describe('How far the clock of this server is behind the newest entry; 0 when it is not.'),
+      witnesses: z
+        .array(
+          z.object({
+            name: z.string(),
+            size: z.int().describe('Entries below the newest checkpoint that it cosigned.'),
+            at: z.string(),
+            fault: z.string().nullable().describe('Why it did not cosign; null when it did.'),
+          }),
+        )
+        .describe('The witnesses of the policy that have been asked.'),
     }),
     resource: wholeLog,
     run: () => log.status(),

@@ -95,7 +95,7 @@ function getAction(log: ActionLog): Action {
     resource: wholeLog,
     run: async ({ index }) => {
       const { record: event, leaf, leafHash } = await log.read(index)
-      const checkpoint = await log.checkpoint()
+      const checkpoint = await log.checkpoint(index)
       const proof = await log.proveInclusion(index, Number(checkpoint.split('\n')[1]))
       return {
         ...event,

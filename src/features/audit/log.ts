@@ -1,24 +1,26 @@
 import type { KeyObject } from 'node:crypto'
 import type { Database } from '../../lib/db/database.ts'
-import { formatProof } from '../../lib/tlog-proof.ts'
+import { post } from '../../lib/post.ts'
+import type { Policy } from '../../lib/tlog-policy.ts'
 import { makeCheckpoints, sizeOf } from './checkpoints.ts'
 import { makeCommitter } from './commit.ts'
 import { draftOf } from './entry.ts'
 import { type AuditEvent, clockAcceptedCode } from './event.ts'
-import { exportLog } from './export.ts'
 import { makeForget } from './forget.ts'
 import { makeHeads } from './head.ts'
 import { type Lease, makeLease } from './lease.ts'
 import { makePresence } from './presence.ts'
 import { makeProofs } from './proofs.ts'
+import { makeReading } from './reading.ts'
 import { makeSearch } from './search.ts'
 import { makeSigner, openSigningKey } from './signing.ts'
 import { makeStore } from './store.ts'
 import { makeLeaseStore } from './store-lease.ts'
 import { makeReader } from './store-read.ts'
+import { makeWitnessRecord } from './store-witness.ts'
 import { makeSubjects } from './subject.ts'
-import { parseTilePath, readTile } from './tiles.ts'
 import { verifyLog } from './verify-log.ts'
+import { makeWitnesses } from './witnesses.ts'
 
 export type LogParts = {
   readonly database: Database
@@ -29,6 +31,8 @@ export type LogParts = {
   readonly origin?: string
   /** The stored log is not the one that was written. Every append fails from then on. */
   readonly onFatal?: (error: Error) => void
+  /** Who must have seen a checkpoint before it counts, and where they are asked. */
+  readonly policy?: Policy
   /** Something beside the log itself failed, and is tried again: a beat, a witness, a sink. */
   readonly onFault?: (error: unknown) => void
 }
@@ -39,7 +43,8 @@ export type AuditLog = Awaited<ReturnType<typeof openLog>>
  * Opens the log of this database, and makes it (with its signing key) the first time. Throws `UnknownKey` under another
  * root key and `LogDamaged` when the stored head is not this log's.
  */
-export async function openLog({ database, rootKey, now, origin, onFatal = () => {}, onFault = () => {} }: LogParts) {
+export async function openLog(parts: LogParts) {
+  const { database, rootKey, now, origin, policy, onFatal = () => {}, onFault = () => {} } = parts
   const store = makeStore(database)
   const key = await openSigningKey({ store, rootKey, now }, origin)
   const reader = makeReader(database)
@@ -62,6 +67,11 @@ export async function openLog({ database, rootKey, now, origin, onFatal = () => 
   })
   const proofs = makeProofs(reader)
   const search = makeSearch({ reader, subjects })
+  const { proveConsistency } = proofs
+  const isSigner = lease.isHeld
+  const rest = { database, checkpoint, proveConsistency, append, isSigner, now, onFault }
+  const { witnesses, published } = openWitnesses(policy, rest)
+  const reading = makeReading({ reader, proofs, search, vkey: key.vkey, size: committer.size, checkpoint: published })
   return {
     origin: key.origin,
     vkey: key.vkey,
@@ -73,37 +83,32 @@ export async function openLog({ database, rootKey, now, origin, onFatal = () => 
      */
     append,
     /** Says in the log that this process runs, and that it ends; between the two it signs when it holds the lease. */
-    start: presence.start,
-    stop: presence.stop,
-    isSigner: lease.isHeld,
-    status: () => statusOf(reader, lease, now()),
-    checkpoint,
+    async start(detail: Readonly<Record<string, unknown>>): Promise<void> {
+      await presence.start(detail)
+      witnesses?.start()
+    },
+    async stop(): Promise<void> {
+      await witnesses?.stop()
+      await presence.stop()
+    },
+    isSigner,
+    status: async () => ({
+      ...(await statusOf(reader, lease, now())),
+      witnesses: (await witnesses?.status()) ?? [],
+    }),
+    checkpoint: published,
     /** Somebody says that the clock is right though older entries are of a later time; signing goes on. */
     acceptClock: () => append({ code: clockAcceptedCode }),
-    /** The bytes of `tile/<L>/<N>[.p/<W>]` or `tile/entries/…` (tlog-tiles); undefined for anything else. */
-    async tile(path: string): Promise<Buffer | undefined> {
-      const name = parseTilePath(path)
-      return name && readTile(reader, name)
-    },
     /** Entries that this process knows to be committed. */
     size: committer.size,
-    proveInclusion: (index: number, size = committer.size()) => proofs.proveInclusion(index, size),
-    proveConsistency: proofs.proveConsistency,
-    /** The entry with its proof, as a `.tlog-proof`. Throws `not-found`. */
-    async proofOf(index: number): Promise<string> {
-      const { leaf } = await search.read(index)
-      const text = await checkpoint()
-      return formatProof({
-        extra: leaf,
-        index,
-        hashes: await proofs.proveInclusion(index, sizeOf(text)),
-        checkpoint: text,
-      })
-    },
-    ...search,
+    tile: reading.tile,
+    proveInclusion: reading.proveInclusion,
+    proveConsistency,
+    proofOf: reading.proofOf,
+    exportTo: reading.exportTo,
+    search: search.search,
+    read: search.read,
     forget: makeForget({ database, store, reader, subjects, committer, now }),
-    /** Writes `checkpoint`, `tile/…` and `vkey` into a new or empty folder; verify.ts checks it without this program. */
-    exportTo: async (folder: string) => exportLog({ reader, vkey: key.vkey, checkpoint: await checkpoint() }, folder),
     /** Derives everything again from the stored entries; see verify-log.ts. */
     verify: (signal?: AbortSignal) => verifyLog({ database, rootKey, ...(signal && { signal }) }),
     async close(): Promise<void> {
@@ -121,6 +126,23 @@ async function statusOf(reader: ReturnType<typeof makeReader>, lease: Lease, now
     signedSize: head?.checkpoint ? sizeOf(head.checkpoint) : 0,
     signer: lease.isHeld(),
     clockBehindSeconds: newest === undefined ? 0 : Math.max(0, Math.round((Date.parse(newest) - now.getTime()) / 1000)),
+  }
+}
+
+type Witnessed = Omit<Parameters<typeof makeWitnesses>[0], 'policy' | 'record' | 'send'> & { database: Database }
+
+function openWitnesses(policy: Policy | undefined, { database, ...rest }: Witnessed) {
+  const witnesses = policy && makeWitnesses({ ...rest, policy, record: makeWitnessRecord(database), send: post })
+  return {
+    witnesses,
+    /**
+     * The checkpoint for readers: the newest that the witnesses of the policy have cosigned, or, when there is none or it does not
+     * cover entry `index`, the newest of all.
+     */
+    async published(index = -1): Promise<string> {
+      const cosigned = await witnesses?.published()
+      return cosigned !== undefined && sizeOf(cosigned) > index ? cosigned : rest.checkpoint()
+    },
   }
 }
 

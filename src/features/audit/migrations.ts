@@ -56,6 +56,14 @@ export const auditMigrations: readonly Migration[] = [
       'create table audit_run (id text primary key, started_at text not null, seen bigint not null)',
     ]),
   },
+  {
+    id: 102,
+    name: 'witnesses of the audit log',
+    ...same([
+      'create table audit_cosigned (size bigint primary key, checkpoint text not null, is_met integer not null)',
+      'create table audit_witness (name text primary key, size bigint not null, at text not null, fault text)',
+    ]),
+  },
 ]
 
 function same(statements: readonly string[]): Pick<Migration, 'sqlite' | 'postgres'> {

@@ -26,6 +26,16 @@ export function addSystem(program: Command, shell: Shell): void {
       await shell.local.serveStdio({ url: client.url, token: client.token() })
     })
   program
+    .command('witness')
+    .summary('run a witness that cosigns the checkpoints of audit logs')
+    .requiredOption('--policy <file>', 'the logs to witness: lines of `log <vkey>` (C2SP tlog-policy)')
+    .requiredOption('--name <name>', 'its name for ever, such as witness.example.org/atlas')
+    .option('--folder <directory>', 'its keys and what it cosigned', './witness')
+    .option('--listen <address>', 'host:port; anything but loopback needs --cert and --key', '127.0.0.1:8081')
+    .option('--cert <file>', 'PEM certificate chain')
+    .option('--key <file>', 'its private key')
+    .action((options: Parameters<Shell['local']['witness']>[0]) => shell.local.witness(options))
+  program
     .command('doctor')
     .summary('check the configuration, the server and what it needs')
     .action(async () => {
@@ -77,6 +87,7 @@ async function diagnose(shell: Shell): Promise<{ ok: boolean; checks: Check[] }>
     if (result['ok'] !== true) throw new CliError(`does not verify: ${result['place']}`)
     return `${result['size']} entries verify`
   })
+  await attempt('audit witnesses', async () => auditHealth(await client().get('/audit/status')))
   const unhealthy = (items: Json[]) =>
     items.filter(({ state }) => typeof state === 'string' && !['ok', 'new', 'syncing', 'ready'].includes(state))
   await attempt('connections', async () => {
@@ -86,4 +97,13 @@ async function diagnose(shell: Shell): Promise<{ ok: boolean; checks: Check[] }>
     return `${items.length} connected`
   })
   return { ok: checks.every(({ ok }) => ok), checks }
+}
+
+function auditHealth(status: Json): string {
+  const witnesses = status['witnesses'] as { name: string; fault: string | null }[]
+  const bad = witnesses.filter(({ fault }) => fault !== null)
+  if (Number(status['clockBehindSeconds']) > 10)
+    throw new CliError(`the clock is ${status['clockBehindSeconds']} s behind`)
+  if (bad.length > 0) throw new CliError(bad.map(({ name, fault }) => `${name}: ${fault}`).join(', '))
+  return witnesses.length === 0 ? 'none configured' : `${witnesses.length} cosigned`
 }
