@@ -143,9 +143,17 @@ test('doctor says for each check whether it holds, also to who may not see every
     '✔ version',
     '! token',
     '✔ audit log',
+    '✔ audit witnesses',
+    '✔ secrets',
     '✔ connection lab',
   ])
-  assert.deepEqual((await lines({ ATLAS_TOKEN: viewer })).slice(6), ['✔ token', '! audit log', '✔ connection lab'])
+  assert.deepEqual((await lines({ ATLAS_TOKEN: viewer })).slice(6), [
+    '✔ token',
+    '! audit log',
+    '! audit witnesses',
+    '! secrets',
+    '✔ connection lab',
+  ])
   assert.deepEqual((await lines({ ATLAS_TOKEN: 'atl_wrong' }, 1)).at(-1), '✖ token')
   assert.deepEqual((await lines({ ATLAS_URL: 'http://127.0.0.1:9' }, 1)).slice(3), ['✖ server'])
   assert.deepEqual((await lines({ ATLAS_PROT: '1' }, 1))[0], '✖ configuration')
