@@ -159,7 +159,7 @@ function openDoors(parts: Parts, rooms: Open) {
     unauthenticatedLimit: (address) => void limiter.takeNetwork(address),
     login: identity.login,
     setup: identity.completeSetup,
-    audit: { checkpoint: audit.checkpoint, tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
+    audit: { checkpoint: () => audit.checkpoint(), tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
     receive: makeReceiver(connections, record, parts.now),
     exportFile: exports.openFile,
     health: { ready: () => readiness(parts.database) },
@@ -181,7 +181,9 @@ function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise
     rootKey,
     now,
     ...(origin !== undefined && { origin }),
+    ...(config.ATLAS_AUDIT_POLICY && { policy: config.ATLAS_AUDIT_POLICY }),
     onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
+    onFault: (error) => log.warn({ err: error }, 'something beside the audit log failed and is tried again'),
   })
 }
 

@@ -67,6 +67,19 @@ const faults: { name: string; env: NodeJS.ProcessEnv; says: RegExp[] }[] = [
     says: [/^ATLAS_DATABASE_URL: must start with postgresql/],
   },
   {
+    name: 'a policy of witnesses that is none',
+    env: { ATLAS_AUDIT_POLICY: 'witness w' },
+    says: [/^ATLAS_AUDIT_POLICY: line 1 of the policy: /],
+  },
+  {
+    name: 'a witness that is asked in the clear',
+    env: {
+      ATLAS_AUDIT_POLICY:
+        'witness w witness.stagemole.eu+67f7aea0+BEqSG3yu9YrmcM3BHvQYTxwFj3uSWakQepafafpUqklv http://w.example\nquorum w\n',
+    },
+    says: [/^ATLAS_AUDIT_POLICY: w must be asked over https$/],
+  },
+  {
     name: 'a value and its file',
     env: { ATLAS_API_TOKEN: 'a', ATLAS_API_TOKEN_FILE: '/dev/null' },
     says: [/both set ATLAS_API_TOKEN/],

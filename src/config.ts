@@ -2,6 +2,8 @@ import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { Secret } from './core/secret.ts'
+import { NoteError } from './lib/signed-note.ts'
+import { type Policy, parsePolicy } from './lib/tlog-policy.ts'
 
 const secret = z
   .string()
@@ -60,6 +62,7 @@ export const settings = {
     .string()
     .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, 'must look like atlas.example.org/audit')
     .optional(),
+  ATLAS_AUDIT_POLICY: z.string().transform(toPolicy).optional(),
   ATLAS_ALLOW_LOOPBACK_CONNECTIONS: z.stringbool().default(false),
   ATLAS_URL: httpsOrLoopback.optional(),
   ATLAS_TOKEN: secret.optional(),
@@ -224,6 +227,20 @@ function distance(a: string, b: string): number {
     row = next
   }
   return row[b.length] ?? 0
+}
+
+/** The policy, when it is one and each witness is asked over https. */
+function toPolicy(text: string, context: z.RefinementCtx): Policy {
+  try {
+    const policy = parsePolicy(text)
+    for (const { name, url } of policy.witnesses)
+      if (url !== undefined && !isSafeUrl(url)) throw new NoteError(`${name} must be asked over https`)
+    return policy
+  } catch (error) {
+    if (!(error instanceof NoteError)) throw error
+    context.addIssue(error.message)
+    return z.NEVER
+  }
 }
 
 function toSeconds(text: string): number {

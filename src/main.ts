@@ -5,7 +5,7 @@ import { ConfigError, readConfig } from './config.ts'
 import { CliError } from './doors/cli/client.ts'
 import { type Local, runCli } from './doors/cli/program.ts'
 import { serveStdio } from './doors/mcp/stdio.ts'
-import { verifyExport } from './features/audit/verify.ts'
+import { verifyExport, verifyProof } from './features/audit/verify.ts'
 import { inspectLocally } from './local-state.ts'
 import { StartError } from './start-error.ts'
 
@@ -39,10 +39,24 @@ const local: Local = {
   async readFernet(file, keyFile) {
     return (await import('./fernet-store.ts')).readFernetStore(file, keyFile)
   },
-  async verifyExport(directory, vkeyFile) {
+  async verifyExport(directory, vkey, policy) {
     if (!existsSync(directory)) throw new CliError(`${directory} does not exist`, 2)
-    if (vkeyFile !== undefined && !existsSync(vkeyFile)) throw new CliError(`${vkeyFile} (--vkey) does not exist`, 2)
-    return { ...verifyExport(directory, vkeyFile === undefined ? undefined : readFileSync(vkeyFile, 'utf8').trim()) }
+    return { ...verifyExport(directory, read(vkey, '--vkey')?.trim(), read(policy, '--policy')) }
+  },
+  async verifyProof(proof, vkey, policy) {
+    const text = read(proof, '--proof') ?? ''
+    return { ...verifyProof(Buffer.from(text), (read(vkey, '--vkey') ?? '').trim(), read(policy, '--policy')) }
+  },
+  async witness({ listen, ...options }) {
+    const [, host = '', port = ''] = /^\[?(.+?)\]?:(\d{1,5})$/.exec(listen) ?? []
+    if (host === '') throw new CliError('--listen is host:port', 2)
+    const { startWitness } = await import('./witness.ts')
+    const { url, vkeys, close } = await startWitness({ ...options, host, port: Number(port) })
+    process.stdout.write(`The witness ${options.name} is ready at ${url}\n${vkeys.map((vkey) => `${vkey}\n`).join('')}`)
+    await new Promise<void>((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => resolve())
+    })
+    await close()
   },
   inspect: () => inspectLocally(process.env, '.env'),
   serveStdio: (options) =>
@@ -52,6 +66,11 @@ const local: Local = {
       output: process.stdout,
       note: (text) => process.stderr.write(`${text}\n`),
     }),
+}
+
+function read(file: string | undefined, option: string): string | undefined {
+  if (file !== undefined && !existsSync(file)) throw new CliError(`${file} (${option}) does not exist`, 2)
+  return file === undefined ? undefined : readFileSync(file, 'utf8')
 }
 
 /**

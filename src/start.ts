@@ -39,11 +39,11 @@ export async function serve(config: Config, version: string): Promise<void> {
   const { app: server } = app.http
   // Heard from here on: whoever sees that it is ready may stop it at once, and that must be an orderly end too.
   const stop = stopped()
-  await app.audit.append({ code: 'server.started', detail: { version, ...(unsealed && { unsealed: true }) } })
+  await app.audit.start({ version, ...(unsealed && { unsealed: true }) })
   try {
     await server.listen({ host: config.ATLAS_HOST, port: config.ATLAS_PORT })
   } catch (error) {
-    await app.audit.append({ code: 'server.stopped' }).catch(() => {})
+    await app.audit.stop().catch(() => {})
     await close()
     const { code } = error as NodeJS.ErrnoException
     throw new StartError(
@@ -78,7 +78,7 @@ export async function serve(config: Config, version: string): Promise<void> {
   await app.schedule.stop()
   await server.close()
   await app.usage.stop()
-  await app.audit.append({ code: 'server.stopped' }).catch(() => {})
+  await app.audit.stop().catch(() => {})
   await close()
 }
 

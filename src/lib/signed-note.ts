@@ -60,18 +60,24 @@ export function formatVkey(name: string, publicKey: KeyObject): string {
   return `${name}+${keyIdOf(name, raw).toString('hex')}+${typed(raw).toString('base64')}`
 }
 
-/** Reads a verifier key; the key id must be that of the name and the key. */
+/** Reads a verifier key of the log's own type. */
 export function parseVkey(vkey: string): VerifierKey {
+  const { name, keyId, typedKey } = splitVkey(vkey)
+  if (typedKey[0] !== ed25519 || typedKey.length !== 33)
+    throw new NoteError('only Ed25519 (type 1) verifier keys are known')
+  return { name, keyId, publicKey: publicKeyOf(typedKey.subarray(1)) }
+}
+
+/** The parts of a verifier key of any type; the key id must be that of the name and the key. */
+export function splitVkey(vkey: string): { name: string; keyId: Buffer; typedKey: Buffer } {
   const parts = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})$/.exec(vkey)
   const [, name = '', id = '', encoded = ''] = parts ?? []
-  const bytes = Buffer.from(encoded, 'base64')
-  if (!parts || bytes.toString('base64') !== encoded) throw new NoteError('a verifier key is <name>+<hex id>+<base64>')
-  checkName(name)
-  if (bytes[0] !== ed25519 || bytes.length !== 33) throw new NoteError('only Ed25519 (type 1) verifier keys are known')
-  const raw = bytes.subarray(1)
-  const keyId = keyIdOf(name, raw)
+  const typedKey = Buffer.from(encoded, 'base64')
+  if (!parts || typedKey.toString('base64') !== encoded)
+    throw new NoteError('a verifier key is <name>+<hex id>+<base64>')
+  const keyId = noteKeyId(name, typedKey)
   if (keyId.toString('hex') !== id) throw new NoteError('the key id does not belong to the name and the key')
-  return { name, keyId, publicKey: publicKeyOf(raw) }
+  return { name, keyId, typedKey }
 }
 
 /** The signed text of a checkpoint: origin, size, root. */
@@ -127,9 +133,14 @@ function checkName(name: string): void {
   if (!isKeyName(name)) throw new NoteError('a key name is not empty and has no space, plus or control character')
 }
 
-function keyIdOf(name: string, rawKey: Buffer): Buffer {
+/** SHA-256(name ‖ 0x0A ‖ type ‖ public key)[:4]; `typedKey` is the type's byte and the key. */
+export function noteKeyId(name: string, typedKey: Buffer): Buffer {
   checkName(name)
-  return hash('sha256', Buffer.concat([Buffer.from(`${name}\n`, 'utf8'), typed(rawKey)]), 'buffer').subarray(0, 4)
+  return hash('sha256', Buffer.concat([Buffer.from(`${name}\n`, 'utf8'), typedKey]), 'buffer').subarray(0, 4)
+}
+
+function keyIdOf(name: string, rawKey: Buffer): Buffer {
+  return noteKeyId(name, typed(rawKey))
 }
 
 function typed(rawKey: Buffer): Buffer {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { after, test } from 'node:test'
 import { verifyExport } from '../../src/features/audit/verify.ts'
 import { newFolder, runAtlas, startAtlas } from '../../src/testing/server.ts'
@@ -20,6 +20,7 @@ const exported = await atlas.cli(['audit', 'export', folder])
 test('an exported log verifies offline: with the CLI, and with the verifier alone (claims: A1)', async (t) => {
   const copy = join(newFolder(t), 'verify.ts')
   cpSync(verifier, copy)
+  cpSync(join(dirname(verifier), 'verify-note.ts'), join(dirname(copy), 'verify-note.ts'))
 
   const cli = await runAtlas(['audit', 'verify', '--offline', folder, '--json'], { folder: newFolder(t) })
   const alone = await runNode([copy, folder])
@@ -97,6 +98,77 @@ test('a whole log made by somebody else does not verify under the key that the r
 
   assert.deepEqual([right.code, forged.code], [0, 1])
   assert.match(forged.stderr, /vkey/)
+})
+
+test('one event leaves as a .tlog-proof that verifies with the two files and the key alone (AUD-8)', async (t) => {
+  const alone = newFolder(t)
+  for (const file of ['verify.ts', 'verify-note.ts']) cpSync(join(dirname(verifier), file), join(alone, file))
+  const proof = join(alone, 'event.tlog-proof')
+  const key = join(folder, 'vkey')
+
+  const made = await atlas.cli(['audit', 'proof', '300', '-o', proof])
+  const shown = await atlas.cli(['audit', 'proof', '300'])
+  const cli = await runAtlas(['audit', 'verify', '--proof', proof, '--vkey', key], { folder: newFolder(t) })
+  const plain = await runNode([join(alone, 'verify.ts'), '--proof', proof, '--vkey', key])
+  writeFileSync(proof, readFileSync(proof, 'utf8').replace('index 300', 'index 301'))
+  const moved = await runAtlas(['audit', 'verify', '--proof', proof, '--vkey', key], { folder: newFolder(t) })
+
+  assert.deepEqual([made.code, cli.code, plain.code, moved.code], [0, 0, 0, 1], cli.stderr + plain.text)
+  assert.match(shown.stdout, /^c2sp\.org\/tlog-proof@v1\nextra \S+\nindex 300\n/)
+  assert.match(plain.text, /verified: entry 300 of [\s\S]*"seq":300/)
+  assert.match(moved.stderr, /not at this index/)
+})
+
+test('a server with `atlas witness` beside it exports what verifies under a policy, and a second witness on the folder is refused', async (t) => {
+  const home = newFolder(t)
+  const first = await startAtlas(t, { folder: home })
+  const vkey = (await first.ask<string>('GET', '/audit/vkey')).text.trim()
+  await first.stop()
+  writeFileSync(join(home, 'logs.policy'), `log ${vkey}\nquorum none\n`)
+  const args = [
+    'witness',
+    '--name',
+    'w.example/1',
+    '--policy',
+    'logs.policy',
+    '--folder',
+    'w',
+    '--listen',
+    '127.0.0.1:0',
+  ]
+  let witness: { stdout: string; stop: () => void } | undefined
+  const ready = new Promise<string>((resolve) => {
+    void runAtlas(args, {
+      folder: home,
+      seen: (child) => {
+        t.after(() => void child.kill('SIGKILL'))
+        witness = { stdout: '', stop: () => void child.kill('SIGTERM') }
+        child.stdout?.on('data', (text: string) => {
+          if (witness) witness.stdout += text
+          if (/\n\S+\+B\S+\n\S+\+B\S+\n$/.test(witness?.stdout ?? '')) resolve(witness?.stdout ?? '')
+        })
+      },
+    })
+  })
+  const [, url = '', ed = '', pq = ''] = /ready at (\S+)\n(\S+)\n(\S+)\n/.exec(await ready) ?? []
+  const policy = `witness ed ${ed} ${url}\nwitness pq ${pq} ${url}\ngroup both all ed pq\nquorum both\n`
+  writeFileSync(join(home, 'policy'), policy)
+  const second = await runAtlas(args, { folder: home })
+
+  const server = await startAtlas(t, { folder: home, env: { ATLAS_AUDIT_POLICY: policy } })
+  const out = join(home, 'evidence')
+  const made = await server.cli(['audit', 'export', out])
+  const offline = ['audit', 'verify', '--offline', out, '--policy', join(home, 'policy'), '--json']
+  const verdict = await runAtlas(offline, { folder: newFolder(t) })
+  const alone = await runAtlas(['audit', 'verify', '--offline', folder, '--policy', join(home, 'policy')], {
+    folder: newFolder(t),
+  })
+
+  assert.deepEqual([second.code, made.code, verdict.code, alone.code], [2, 0, 0, 1], made.stderr + verdict.stderr)
+  assert.match(second.stderr, /Another witness already uses this folder/)
+  assert.deepEqual(JSON.parse(verdict.stdout).witnesses, ['ed', 'pq'])
+  assert.match(alone.stderr, /lacks cosignatures/)
+  witness?.stop()
 })
 
 test('the log verifies online, an export grows consistently, and who may not read it gets none of it', async (t) => {

@@ -149,6 +149,28 @@ test('a database whose made key file was lost is not started with a new key', as
   assert.ok(!existsSync(join(first.dataDir, 'root.key')))
 })
 
+test('a second process on one data directory is refused in plain words, and the first goes on', async (t) => {
+  const folder = newFolder(t)
+  const first = await startAtlas(t, { folder })
+
+  const { code, stderr } = await refused(folder, {})
+
+  assert.deepEqual([code, stderr.trim()], [1, 'Another Atlas process works with this data. Stop it first.'])
+  assert.equal((await first.ask('GET', '/readyz')).status, 200)
+})
+
+test('after kill -9 the next start records the gap before its own start', async (t) => {
+  const folder = newFolder(t)
+  const first = await startAtlas(t, { folder })
+  await first.stop('SIGKILL')
+  const log = await events(await startAtlas(t, { folder }))
+
+  assert.deepEqual(
+    log.map(({ code: word }) => word).filter((word) => /^(server|log)\./.test(word)),
+    ['server.started', 'log.gap', 'server.started'],
+  )
+})
+
 test('a busy port ends the start with 2 and a way out', async (t) => {
   const taken = createServer().listen(0, '127.0.0.1')
   t.after(() => void taken.close())

@@ -143,12 +143,14 @@ test('doctor says for each check whether it holds, also to who may not see every
     '✔ version',
     '! token',
     '✔ audit log',
+    '✔ audit witnesses',
     '✔ secrets',
     '✔ connection lab',
   ])
   assert.deepEqual((await lines({ ATLAS_TOKEN: viewer })).slice(6), [
     '✔ token',
     '! audit log',
+    '! audit witnesses',
     '! secrets',
     '✔ connection lab',
   ])

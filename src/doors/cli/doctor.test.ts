@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { compareClock, showChecks } from './doctor.ts'
+import { auditHealth, compareClock, showChecks } from './doctor.ts'
 
 test('a clock is compared in both directions, and the second that a header cannot say does not count', () => {
   const here = Date.parse('2026-11-26T12:00:00.000Z')
@@ -25,4 +25,23 @@ test('each check is one line with its sign', () => {
     { check: 'token', state: 'fail', detail: 'expired' },
   ])
   assert.equal(text, '✔ server  ready\n! log     not checked\n✖ token   expired')
+})
+
+test('the audit log fares ill when the clock is behind or a witness does not cosign', () => {
+  const witness = { name: 'w1', size: 3, at: '2026-11-26T12:00:00.000Z', fault: null }
+  const cases: [status: Parameters<typeof auditHealth>[0], state: string, says: RegExp][] = [
+    [{ clockBehindSeconds: 0, witnesses: [] }, 'ok', /^none configured$/],
+    [{ clockBehindSeconds: 10, witnesses: [witness] }, 'ok', /^1 cosigned$/],
+    [{ clockBehindSeconds: 11, witnesses: [witness] }, 'fail', /11 s behind .* atlas audit accept-clock$/],
+    [
+      { clockBehindSeconds: 0, witnesses: [witness, { ...witness, name: 'w2', fault: 'no answer' }] },
+      'fail',
+      /^w2: no answer$/,
+    ],
+  ]
+  for (const [status, state, says] of cases) {
+    const result = auditHealth(status)
+    assert.equal(result.state, state, String(says))
+    assert.match(result.detail, says)
+  }
 })

@@ -28,6 +28,7 @@ export async function diagnose(shell: Shell, now: () => number): Promise<{ ok: b
   const who = await attempt(() => checkToken(client, now()))
   if (!add('token', who)) return end()
   add('audit log', await attempt(() => verifyLog(client)))
+  add('audit witnesses', await attempt(async () => auditHealth(await client.get('/audit/status'))))
   add('secrets', await attempt(() => checkRotation(client)))
   for (const { name, ...result } of await checkConnections(client)) add(name, result)
   return end()
@@ -90,6 +91,18 @@ async function verifyLog(client: Client): Promise<Result> {
   const { ok: isWhole, size, place, reason } = await client.send('POST', '/audit/verify', {})
   if (isWhole === true) return ok(`${size} entries verify`)
   return fail(`does not verify: ${cell(place)} ${cell(reason)}. Keep everything as it is (docs/operate/audit.md)`)
+}
+
+/** Signing stops when the clock is behind; a witness that does not cosign is asked again, but somebody has to know. */
+export function auditHealth({ clockBehindSeconds, witnesses }: Json): Result {
+  if (Number(clockBehindSeconds) > 10)
+    return fail(
+      `the server's clock is ${cell(clockBehindSeconds)} s behind the newest entry, so nothing is signed. Set it; if it is right: atlas audit accept-clock`,
+    )
+  const asked = (witnesses ?? []) as { name: string; fault: string | null }[]
+  const bad = asked.filter(({ fault }) => fault !== null)
+  if (bad.length > 0) return fail(bad.map(({ name, fault }) => `${cell(name)}: ${cell(fault)}`).join(', '))
+  return ok(asked.length === 0 ? 'none configured' : `${asked.length} cosigned`)
 }
 
 async function checkConnections(client: Client): Promise<(Result & { name: string })[]> {

@@ -23,7 +23,17 @@ export type Local = {
   readonly version: string
   readonly serve: () => Promise<void>
   readonly init: () => Promise<Json>
-  readonly verifyExport: (directory: string, vkeyFile?: string) => Promise<Json>
+  readonly verifyExport: (directory: string, vkeyFile?: string, policyFile?: string) => Promise<Json>
+  readonly verifyProof: (proofFile: string, vkeyFile: string, policyFile?: string) => Promise<Json>
+  /** Runs until it is told to stop. */
+  readonly witness: (options: {
+    folder: string
+    name: string
+    policy: string
+    listen: string
+    cert?: string
+    key?: string
+  }) => Promise<void>
   /** What can be seen of configuration, data and key on this machine. */
   readonly inspect: () => readonly Check[]
   /** Changes the root key of the data that is configured here. */

@@ -36,7 +36,7 @@ async function setUp(database: Parameters<Parameters<typeof testOnEach>[2]>[0]) 
   return { log, actions, run }
 }
 
-testOnEach('the actions only read, and act on the audit log', auditMigrations, async (database) => {
+testOnEach('the actions act on the audit log', auditMigrations, async (database) => {
   const { actions } = await setUp(database)
 
   assert.deepEqual(
@@ -44,8 +44,11 @@ testOnEach('the actions only read, and act on the audit log', auditMigrations, a
     [
       'audit.events.search read GET /audit/events',
       'audit.events.get read GET /audit/events/{index}',
+      'audit.events.prove read GET /audit/events/{index}/proof',
       'audit.log.verify read POST /audit/verify',
       'audit.log.read read GET /audit/checkpoint',
+      'audit.log.status read GET /audit/status',
+      'audit.clock.accept write POST /audit/clock',
     ],
   )
   for (const action of actions.values())

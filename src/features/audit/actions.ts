@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
+import { logActions, wholeLog } from './actions-log.ts'
 import type { AuditLog } from './log.ts'
 
-type Parts = {
-  readonly log: Pick<AuditLog, 'search' | 'read' | 'verify' | 'checkpoint' | 'proveInclusion' | 'vkey' | 'fingerprint'>
-}
+type Parts = { readonly log: ActionLog }
+type ActionLog = Parameters<typeof logActions>[0] & Pick<AuditLog, 'search' | 'read' | 'proveInclusion' | 'proofOf'>
 
 const record = z.object({
   index: z.int(),
@@ -31,14 +31,14 @@ const record = z.object({
   personal: z.enum(['none', 'read', 'forgotten', 'damaged']),
 })
 
-const wholeLog = () => ({ type: 'audit', id: '*' })
+const Index = z.coerce.number().int().min(0).max(999_999_999_999_999).describe('Index of the entry in the log, from 0.')
 
-/** Everything that can be asked of the audit log through the gate. Nothing here changes it. */
+/** Everything that can be asked of the audit log through the gate. */
 export function auditActions({ log }: Parts): readonly Action[] {
-  return [searchAction(log), getAction(log), verifyAction(log), readAction(log)]
+  return [searchAction(log), getAction(log), proveAction(log), ...logActions(log)]
 }
 
-function searchAction(log: Parts['log']): Action {
+function searchAction(log: ActionLog): Action {
   return defineAction({
     name: 'audit.events.search',
     title: 'Search the audit log',
@@ -76,7 +76,7 @@ function searchAction(log: Parts['log']): Action {
   })
 }
 
-function getAction(log: Parts['log']): Action {
+function getAction(log: ActionLog): Action {
   return defineAction({
     name: 'audit.events.get',
     title: 'Show one audit event and its proof',
@@ -84,9 +84,7 @@ function getAction(log: Parts['log']): Action {
       'Reads one event with its personal detail, the exact entry that is hashed, and the inclusion proof that ties it to the signed checkpoint.',
     access: 'read',
     http: { method: 'GET', path: '/audit/events/{index}' },
-    input: z.strictObject({
-      index: z.coerce.number().int().min(0).max(999_999_999_999_999).describe('Index of the entry in the log, from 0.'),
-    }),
+    input: z.strictObject({ index: Index }),
     output: record.extend({
       detail: z.unknown().optional(),
       entry: z.string(),
@@ -97,7 +95,7 @@ function getAction(log: Parts['log']): Action {
     resource: wholeLog,
     run: async ({ index }) => {
       const { record: event, leaf, leafHash } = await log.read(index)
-      const checkpoint = await log.checkpoint()
+      const checkpoint = await log.checkpoint(index)
       const proof = await log.proveInclusion(index, Number(checkpoint.split('\n')[1]))
       return {
         ...event,
@@ -110,41 +108,18 @@ function getAction(log: Parts['log']): Action {
   })
 }
 
-function verifyAction(log: Parts['log']): Action {
+function proveAction(log: ActionLog): Action {
   return defineAction({
-    name: 'audit.log.verify',
-    title: 'Verify the audit log',
+    name: 'audit.events.prove',
+    title: 'Export the proof of one audit event',
     description:
-      'Derives the whole log again from the stored entries and names the first place that does not fit. Reads every entry.',
+      'Answers one event as a C2SP .tlog-proof: the exact entry, the hashes that lead from it to the root, and the signed checkpoint. It verifies offline with the verifier key alone.',
     access: 'read',
-    http: { method: 'POST', path: '/audit/verify' },
-    input: z.strictObject({}),
-    output: z.object({
-      ok: z.boolean(),
-      size: z.int().optional(),
-      rootHash: z.string().optional(),
-      fingerprint: z.string().optional(),
-      signedSize: z.int().optional(),
-      place: z.string().optional(),
-      reason: z.string().optional(),
-    }),
+    http: { method: 'GET', path: '/audit/events/{index}/proof' },
+    input: z.strictObject({ index: Index }),
+    output: z.object({ proof: z.string().describe('The text of a .tlog-proof file.') }),
     resource: wholeLog,
-    run: (_input, { signal }) => log.verify(signal),
-  })
-}
-
-/** Its permission also opens the `/audit/…` files of the outside contract (gate/check.ts). */
-function readAction(log: Parts['log']): Action {
-  return defineAction({
-    name: 'audit.log.read',
-    title: 'Read the log itself',
-    description: 'Answers the signed checkpoint and the verifier key. The tiles and entries are below /audit/tile/.',
-    access: 'read',
-    http: { method: 'GET', path: '/audit/checkpoint' },
-    input: z.strictObject({}),
-    output: z.object({ checkpoint: z.string(), vkey: z.string(), fingerprint: z.string() }),
-    resource: wholeLog,
-    run: async () => ({ checkpoint: await log.checkpoint(), vkey: log.vkey, fingerprint: log.fingerprint }),
+    run: async ({ index }) => ({ proof: await log.proofOf(index) }),
   })
 }
 

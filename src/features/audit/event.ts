@@ -25,3 +25,6 @@ export type AuditEvent = {
 
 /** What `forget` records; verify-log.ts excuses the missing payloads of exactly these subjects. */
 export const forgottenCode = 'audit.subject.forgotten'
+
+/** Somebody looked at the clock and says that it is right: entries before this one no longer hold up signing. */
+export const clockAcceptedCode = 'log.clock-accepted'

@@ -1,19 +1,26 @@
 import type { KeyObject } from 'node:crypto'
-import { Problem } from '../../core/problem.ts'
 import type { Database } from '../../lib/db/database.ts'
+import { post } from '../../lib/post.ts'
+import type { Policy } from '../../lib/tlog-policy.ts'
+import { makeCheckpoints, sizeOf } from './checkpoints.ts'
 import { makeCommitter } from './commit.ts'
-import { draftOf, mappingId } from './entry.ts'
-import { type AuditEvent, forgottenCode } from './event.ts'
-import { exportLog } from './export.ts'
-import { LogDamaged, makeHeads } from './head.ts'
+import { draftOf } from './entry.ts'
+import { type AuditEvent, clockAcceptedCode } from './event.ts'
+import { makeForget } from './forget.ts'
+import { makeHeads } from './head.ts'
+import { type Lease, makeLease } from './lease.ts'
+import { makePresence } from './presence.ts'
 import { makeProofs } from './proofs.ts'
+import { makeReading } from './reading.ts'
 import { makeSearch } from './search.ts'
 import { makeSigner, openSigningKey } from './signing.ts'
 import { makeStore } from './store.ts'
+import { makeLeaseStore } from './store-lease.ts'
 import { makeReader } from './store-read.ts'
+import { makeWitnessRecord } from './store-witness.ts'
 import { makeSubjects } from './subject.ts'
-import { parseTilePath, readTile } from './tiles.ts'
 import { verifyLog } from './verify-log.ts'
+import { makeWitnesses } from './witnesses.ts'
 
 export type LogParts = {
   readonly database: Database
@@ -24,6 +31,10 @@ export type LogParts = {
   readonly origin?: string
   /** The stored log is not the one that was written. Every append fails from then on. */
   readonly onFatal?: (error: Error) => void
+  /** Who must have seen a checkpoint before it counts, and where they are asked. */
+  readonly policy?: Policy
+  /** Something beside the log itself failed, and is tried again: a beat, a witness, a sink. */
+  readonly onFault?: (error: unknown) => void
 }
 
 export type AuditLog = Awaited<ReturnType<typeof openLog>>
@@ -32,7 +43,8 @@ export type AuditLog = Awaited<ReturnType<typeof openLog>>
  * Opens the log of this database, and makes it (with its signing key) the first time. Throws `UnknownKey` under another
  * root key and `LogDamaged` when the stored head is not this log's.
  */
-export async function openLog({ database, rootKey, now, origin, onFatal = () => {} }: LogParts) {
+export async function openLog(parts: LogParts) {
+  const { database, rootKey, now, origin, policy, onFatal = () => {}, onFault = () => {} } = parts
   const store = makeStore(database)
   const key = await openSigningKey({ store, rootKey, now }, origin)
   const reader = makeReader(database)
@@ -40,40 +52,26 @@ export async function openLog({ database, rootKey, now, origin, onFatal = () => 
   const subjects = makeSubjects(rootKey)
   const { size } = heads.read(await reader.head())
   const committer = makeCommitter({ store, heads, subjects, size, onFatal })
-  const sign = makeSigner({ store, rootKey, now }, key)
+  const append = async (event: AuditEvent) => committer.add(draftOf(event, now().toISOString()))
+  const sign = makeSigner({ rootKey, now }, key)
+  const { lease, presence, checkpoint } = openPresence({
+    database,
+    store,
+    reader,
+    heads,
+    committer,
+    append,
+    sign,
+    now,
+    onFault,
+  })
   const proofs = makeProofs(reader)
-  let signed: { size: number; checkpoint: string } | undefined
-
-  /** The signed head of everything committed. Throws `LogDamaged` (and stops the log) rather than sign a second history. */
-  async function checkpoint(): Promise<string> {
-    const row = await reader.head()
-    if (signed && row?.size === signed.size) return signed.checkpoint
-    try {
-      const text = await sign()
-      signed = { size: Number(text.split('\n')[1]), checkpoint: text }
-      return text
-    } catch (error) {
-      if (error instanceof LogDamaged) committer.stop(error)
-      throw error
-    }
-  }
-
-  /**
-   * Destroys a principal's key, its tie to the pseudonym and all that was sealed under it, and records that. The entries
-   * stay and the tree still verifies. `''` forgets what nobody who signed in left, such as addresses of failed logins. A later event of the same principal gets a new pseudonym.
-   */
-  async function forget(principalId: string): Promise<{ index: number }> {
-    const row = await reader.subjectOf(principalId === '' ? '' : mappingId(principalId))
-    if (!row) throw new Problem('not-found', 'The log knows no such principal')
-    const event = { code: forgottenCode, resource: { type: 'subject', id: row.id } }
-    const place = await committer.add(draftOf(event, now().toISOString()), async (writer) => {
-      await writer.deleteSubject(row.id, database.dialect)
-      subjects.drop()
-    })
-    await store.scrub()
-    return place
-  }
-
+  const search = makeSearch({ reader, subjects })
+  const { proveConsistency } = proofs
+  const isSigner = lease.isHeld
+  const rest = { database, checkpoint, proveConsistency, append, isSigner, now, onFault }
+  const { witnesses, published } = openWitnesses(policy, rest)
+  const reading = makeReading({ reader, proofs, search, vkey: key.vkey, size: committer.size, checkpoint: published })
   return {
     origin: key.origin,
     vkey: key.vkey,
@@ -83,25 +81,93 @@ export async function openLog({ database, rootKey, now, origin, onFatal = () => 
      * `audit-unavailable` when it could not be written. Never await it inside a database transaction: on SQLite there is
      * one connection, and the log needs it.
      */
-    async append(event: AuditEvent): Promise<{ index: number }> {
-      return committer.add(draftOf(event, now().toISOString()))
+    append,
+    /** Says in the log that this process runs, and that it ends; between the two it signs when it holds the lease. */
+    async start(detail: Readonly<Record<string, unknown>>): Promise<void> {
+      await presence.start(detail)
+      witnesses?.start()
     },
-    checkpoint,
-    /** The bytes of `tile/<L>/<N>[.p/<W>]` or `tile/entries/…` (tlog-tiles); undefined for anything else. */
-    async tile(path: string): Promise<Buffer | undefined> {
-      const name = parseTilePath(path)
-      return name && readTile(reader, name)
+    async stop(): Promise<void> {
+      await witnesses?.stop()
+      await presence.stop()
     },
+    isSigner,
+    status: async () => ({
+      ...(await statusOf(reader, lease, now())),
+      witnesses: (await witnesses?.status()) ?? [],
+    }),
+    checkpoint: published,
+    /** Somebody says that the clock is right though older entries are of a later time; signing goes on. */
+    acceptClock: () => append({ code: clockAcceptedCode }),
     /** Entries that this process knows to be committed. */
     size: committer.size,
-    proveInclusion: (index: number, size = committer.size()) => proofs.proveInclusion(index, size),
-    proveConsistency: proofs.proveConsistency,
-    ...makeSearch({ reader, subjects }),
-    forget,
-    /** Writes `checkpoint`, `tile/…` and `vkey` into a new or empty folder; verify.ts checks it without this program. */
-    exportTo: async (folder: string) => exportLog({ reader, vkey: key.vkey, checkpoint: await checkpoint() }, folder),
+    tile: reading.tile,
+    proveInclusion: reading.proveInclusion,
+    proveConsistency,
+    proofOf: reading.proofOf,
+    exportTo: reading.exportTo,
+    search: search.search,
+    read: search.read,
+    forget: makeForget({ database, store, reader, subjects, committer, now }),
     /** Derives everything again from the stored entries; see verify-log.ts. */
     verify: (signal?: AbortSignal) => verifyLog({ database, rootKey, ...(signal && { signal }) }),
-    close: committer.close,
+    async close(): Promise<void> {
+      await presence.close()
+      await committer.close()
+    },
   }
+}
+
+async function statusOf(reader: ReturnType<typeof makeReader>, lease: Lease, now: Date) {
+  const head = await reader.head()
+  const newest = await reader.newestTime(clockAcceptedCode)
+  return {
+    size: head?.size ?? 0,
+    signedSize: head?.checkpoint ? sizeOf(head.checkpoint) : 0,
+    signer: lease.isHeld(),
+    clockBehindSeconds: newest === undefined ? 0 : Math.max(0, Math.round((Date.parse(newest) - now.getTime()) / 1000)),
+  }
+}
+
+type Witnessed = Omit<Parameters<typeof makeWitnesses>[0], 'policy' | 'record' | 'send'> & { database: Database }
+
+function openWitnesses(policy: Policy | undefined, { database, ...rest }: Witnessed) {
+  const witnesses = policy && makeWitnesses({ ...rest, policy, record: makeWitnessRecord(database), send: post })
+  return {
+    witnesses,
+    /**
+     * The checkpoint for readers: the newest that the witnesses of the policy have cosigned, or, when there is none or it does not
+     * cover entry `index`, the newest of all.
+     */
+    async published(index = -1): Promise<string> {
+      const cosigned = await witnesses?.published()
+      return cosigned !== undefined && sizeOf(cosigned) > index ? cosigned : rest.checkpoint()
+    },
+  }
+}
+
+type Shared = {
+  readonly database: Database
+  readonly store: ReturnType<typeof makeStore>
+  readonly reader: ReturnType<typeof makeReader>
+  readonly heads: ReturnType<typeof makeHeads>
+  readonly committer: ReturnType<typeof makeCommitter>
+  readonly append: (event: AuditEvent) => Promise<unknown>
+  readonly sign: ReturnType<typeof makeSigner>
+  readonly now: () => Date
+  readonly onFault: (error: unknown) => void
+}
+
+/** What several processes on one database have to agree on: who signs, and who runs. */
+function openPresence({ database, append, onFault, committer, ...rest }: Shared) {
+  const leases = makeLeaseStore(database)
+  const lease = makeLease(leases, database)
+  const onTaken = (fence: number) => {
+    if (!presence.isRunning()) return
+    // Told, not awaited: whoever signs must not wait for an entry that itself waits for the writer.
+    append({ code: 'log.signer-changed', resource: { type: 'run', id: lease.id }, detail: { fence } }).catch(onFault)
+  }
+  const { checkpoint, signedSize } = makeCheckpoints({ ...rest, leases, lease, onDamage: committer.stop, onTaken })
+  const presence = makePresence({ ...rest, leases, lease, committer, checkpoint, signedSize, onTaken, onFault })
+  return { lease, presence, checkpoint }
 }

@@ -45,4 +45,27 @@ export const auditMigrations: readonly Migration[] = [
       `create table audit_subject (id ${text} primary key, principal_id ${text} not null unique, box bytea not null)`,
     ],
   },
+  {
+    id: 101,
+    name: 'who signs the audit log',
+    // `seen` is milliseconds of the database's own clock, so that the clocks of two servers need not agree.
+    ...same([
+      `create table audit_lease (id integer primary key check (id = 1), holder text not null, fence bigint not null,
+        seen bigint not null, wanted bigint not null)`,
+      `insert into audit_lease (id, holder, fence, seen, wanted) values (1, '', 0, 0, 0)`,
+      'create table audit_run (id text primary key, started_at text not null, seen bigint not null)',
+    ]),
+  },
+  {
+    id: 102,
+    name: 'witnesses of the audit log',
+    ...same([
+      'create table audit_cosigned (size bigint primary key, checkpoint text not null, is_met integer not null)',
+      'create table audit_witness (name text primary key, size bigint not null, at text not null, fault text)',
+    ]),
+  },
 ]
+
+function same(statements: readonly string[]): Pick<Migration, 'sqlite' | 'postgres'> {
+  return { sqlite: statements, postgres: statements }
+}

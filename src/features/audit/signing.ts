@@ -1,4 +1,5 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, type KeyObject, randomBytes } from 'node:crypto'
+import { Problem } from '../../core/problem.ts'
 import { UnknownKey } from '../../lib/db/database.ts'
 import { deriveKey, EnvelopeError, open, reseal, seal } from '../../lib/envelope.ts'
 import { foldNodes } from '../../lib/merkle.ts'
@@ -11,9 +12,10 @@ import {
   parseVkey,
   signNote,
 } from '../../lib/signed-note.ts'
+import { clockAcceptedCode } from './event.ts'
 import { LogDamaged, makeHeads } from './head.ts'
 import { makeProofs } from './proofs.ts'
-import type { KeyRow, makeStore } from './store.ts'
+import type { KeyRow, makeStore, Writer } from './store.ts'
 import { readerOn } from './store-read.ts'
 
 export type SigningKey = {
@@ -63,37 +65,55 @@ function sealingKey(rootKey: KeyObject): KeyObject {
   return deriveKey(rootKey, 'atlas/audit-key')
 }
 
+// Two servers' clocks differ by less; what differs by more is a clock that was set.
+const clockToleranceMs = 10_000
+
 /**
- * Signs the committed head, once per size. Before that it recomputes, from the stored hashes, the root that was signed
- * last and the root of the head: a log that does not extend what it signed is never signed again
- * (tlog-checkpoint: "MUST NOT sign a checkpoint inconsistent with an earlier one").
+ * Signs the committed head, once per size, inside the writer's transaction. Before that it recomputes, from the stored hashes, the root
+ * that was signed last and the root of the head: a log that does not extend what it signed is never signed again
+ * (tlog-checkpoint: "MUST NOT sign a checkpoint inconsistent with an earlier one"). A clock behind the newest entry signs nothing.
  */
-export function makeSigner({ store, rootKey }: Parts, key: SigningKey) {
+export function makeSigner({ rootKey, now }: Pick<Parts, 'rootKey' | 'now'>, key: SigningKey) {
   const heads = makeHeads(rootKey)
   const verifier = parseVkey(key.vkey)
-  return function signHead(): Promise<string> {
-    return store.write(async (writer) => {
-      const head = heads.read(await writer.lockHead())
-      const { rootAt } = makeProofs(readerOn(writer.reader))
-      if (head.checkpoint !== null) {
-        const last = parseCheckpoint(openNote(Buffer.from(head.checkpoint), verifier))
-        if (last.size > head.size) throw new LogDamaged(`the log of ${last.size} entries was cut to ${head.size}`)
-        if (!last.root.equals(await rootAt(last.size)))
-          throw new LogDamaged(`the first ${last.size} entries are not those that were signed`)
-        if (last.size === head.size) return head.checkpoint
-      }
-      const root = await rootAt(head.size)
-      // The edge was kept by the writer, the root comes from the stored hashes: two ways to the same tree.
-      if (!root.equals(foldNodes(head.edge))) throw new LogDamaged('the stored hashes are not those of the head')
-      const checkpoint = signNote(
-        formatCheckpoint({ origin: key.origin, size: head.size, root }),
-        key.origin,
-        key.privateKey,
-      )
-      await writer.moveHead(head.size, heads.write({ ...head, checkpoint }))
-      return checkpoint
-    })
+  return async function signHead(writer: Writer): Promise<string> {
+    const head = heads.read(await writer.lockHead())
+    const reader = readerOn(writer.reader)
+    const { rootAt } = makeProofs(reader)
+    if (head.checkpoint !== null) {
+      const last = parseCheckpoint(openNote(Buffer.from(head.checkpoint), verifier))
+      if (last.size > head.size) throw new LogDamaged(`the log of ${last.size} entries was cut to ${head.size}`)
+      if (!last.root.equals(await rootAt(last.size)))
+        throw new LogDamaged(`the first ${last.size} entries are not those that were signed`)
+      if (last.size === head.size) return head.checkpoint
+    }
+    checkClock(await reader.newestTime(clockAcceptedCode), now())
+    const root = await rootAt(head.size)
+    // The edge was kept by the writer, the root comes from the stored hashes: two ways to the same tree.
+    if (!root.equals(foldNodes(head.edge))) throw new LogDamaged('the stored hashes are not those of the head')
+    const checkpoint = signNote(
+      formatCheckpoint({ origin: key.origin, size: head.size, root }),
+      key.origin,
+      key.privateKey,
+    )
+    await writer.moveHead(head.size, heads.write({ ...head, checkpoint }))
+    return checkpoint
   }
+}
+
+/** The clock is behind what is already in the log. */
+export class ClockBehind extends Problem {
+  constructor(byMs: number) {
+    super(
+      'audit-unavailable',
+      `The clock of this server is ${Math.ceil(byMs / 1000)} s behind the newest entry of the audit log, so nothing is signed. Set the clock; if the clock is right and the entry is not: atlas audit accept-clock`,
+    )
+  }
+}
+
+function checkClock(newest: string | undefined, now: Date): void {
+  const behind = newest === undefined ? 0 : Date.parse(newest) - now.getTime()
+  if (behind > clockToleranceMs) throw new ClockBehind(behind)
 }
 
 function makeKey(rootKey: KeyObject, origin: string, now: Date): KeyRow {

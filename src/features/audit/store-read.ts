@@ -67,6 +67,19 @@ function treeOn(db: Reader) {
               .execute()
       return gapless(rows, start).map(({ hash }) => hash)
     },
+    /** The greatest time of an entry, of those from the newest entry with the code `since` on. */
+    async newestTime(since: string): Promise<string | undefined> {
+      const accepted = await db
+        .selectFrom('audit_entry')
+        .select('idx')
+        .where('code', '=', since)
+        .orderBy('idx', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      let query = db.selectFrom('audit_entry').select('at').orderBy('at', 'desc').limit(1)
+      if (accepted) query = query.where('idx', '>=', accepted.idx)
+      return (await query.executeTakeFirst())?.at
+    },
     async leaves(start: number, count: number): Promise<Buffer[]> {
       const rows = await db
         .selectFrom('audit_entry')

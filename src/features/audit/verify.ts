@@ -1,15 +1,18 @@
-import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { parseArgs } from 'node:util'
+import { checkPolicy, logKey, openNote, parseCheckpoint, parseKey, parsePolicy, sha256, Wrong } from './verify-note.ts'
 
-// The offline verifier of an exported audit log. It imports nothing but Node itself, so that an auditor who trusts neither
-// the server nor its authors reads this one file, and runs it: node verify.ts FOLDER [--vkey FILE]
+// The offline verifier of an exported audit log. The two files import nothing but Node itself, so that an auditor who trusts neither
+// the server nor its authors reads this file and verify-note.ts, and runs it:
+//   node verify.ts FOLDER [--vkey FILE] [--policy FILE]
+//   node verify.ts --proof FILE --vkey FILE [--policy FILE]
 //
 // An export is the static files of C2SP tlog-tiles: `checkpoint`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; and
 // `vkey`, the key that signs the checkpoint. The work goes from what is signed to what is claimed:
 //   vkey → signature of the checkpoint → root → upper tiles → lower tiles → leaf hashes → entries,
-// so that the first thing that does not fit is the thing that was changed.
+// so that the first thing that does not fit is the thing that was changed. A proof (C2SP tlog-proof) is the same for one entry. A policy
+// (C2SP tlog-policy) names the witnesses whose cosignatures (C2SP tlog-cosignature) the checkpoint must carry.
 
 export type Verdict =
   | {
@@ -22,37 +25,44 @@ export type Verdict =
       readonly keyFingerprint: string
       /** The key came only from the folder: whoever made the folder may have made the key, so compare the fingerprint. */
       readonly keyFromFolder: boolean
+      /** The witnesses of the policy that cosigned the checkpoint. */
+      readonly witnesses: readonly string[]
       readonly entriesPerSecond: number
     }
   | { readonly ok: false; readonly place: string; readonly reason: string }
 
-type Key = { readonly name: string; readonly id: Buffer; readonly publicKey: KeyObject; readonly fingerprint: string }
-type Checkpoint = { readonly origin: string; readonly size: number; readonly root: Buffer }
+export type ProofVerdict =
+  | {
+      readonly ok: true
+      readonly origin: string
+      readonly index: number
+      readonly size: number
+      readonly keyFingerprint: string
+      readonly witnesses: readonly string[]
+      /** The entry, as it was hashed. */
+      readonly entry: string
+    }
+  | Extract<Verdict, { ok: false }>
+
 type Tile = { readonly level: number | 'entries'; readonly index: number; readonly width: number }
 type Log = { readonly folder: string; readonly size: number; readonly root: Buffer }
-
-/** The first place that does not fit. Never leaves this file. */
-class Wrong extends Error {
-  readonly place: string
-  constructor(place: string, reason: string) {
-    super(reason)
-    this.place = place
-  }
-}
 
 const width = 256
 const hashSize = 32
 
 /**
- * Verifies an exported log. `vkey`, when given, is the key that the reader trusts; the folder's must be the same.
- * Never throws for what it reads: a folder that is no export is `ok: false` like any other.
+ * Verifies an exported log. `vkey`, when given, is the key that the reader trusts; the folder's must be the same. `policy` is the
+ * text of one. Never throws for what it reads: a folder that is no export is `ok: false` like any other.
  */
-export function verifyExport(folder: string, vkey?: string): Verdict {
+export function verifyExport(folder: string, vkey?: string, policy?: string): Verdict {
   const started = performance.now()
-  try {
+  return verdictOf(() => {
+    const rules = policy === undefined ? undefined : parsePolicy(policy)
     const text = readVkey(folder, vkey)
-    const key = parseKey(text)
-    const { origin, size, root } = parseCheckpoint(openNote(read(folder, 'checkpoint'), key), key)
+    const key = parseKey(text, 'vkey', [logKey])
+    const note = openNote(read(folder, 'checkpoint'), key)
+    const { origin, size, root } = parseCheckpoint(note.text, key)
+    const witnesses = checkPolicy(rules, note, text)
     const log = { folder, size, root }
     checkFiles(log)
     checkRoot(log)
@@ -65,9 +75,33 @@ export function verifyExport(folder: string, vkey?: string): Verdict {
       size,
       rootHash: root.toString('base64'),
       keyFingerprint: key.fingerprint,
-      keyFromFolder: vkey === undefined,
+      keyFromFolder: vkey === undefined && !rules?.logs.includes(text),
+      witnesses,
       entriesPerSecond: Math.round(size / seconds),
     }
+  })
+}
+
+/** Verifies a `.tlog-proof` whose `extra` is the entry. `vkey` is the key that the reader trusts. */
+export function verifyProof(proof: Buffer, vkey: string, policy?: string): ProofVerdict {
+  return verdictOf(() => {
+    const rules = policy === undefined ? undefined : parsePolicy(policy)
+    const key = parseKey(vkey, 'vkey', [logKey])
+    const { entry, index, hashes, checkpoint } = parseProof(proof)
+    const note = openNote(checkpoint, key)
+    const { origin, size, root } = parseCheckpoint(note.text, key)
+    const witnesses = checkPolicy(rules, note, vkey)
+    if (index >= size) throw new Wrong('index', 'is not below the size of the checkpoint')
+    if (!rootFrom(leafHash(entry), index, size, hashes)?.equals(root))
+      throw new Wrong('proof', 'the entry is not at this index of the log that was signed')
+    const said = entry.toString('utf8')
+    return { ok: true, origin, index, size, keyFingerprint: key.fingerprint, witnesses, entry: said }
+  })
+}
+
+function verdictOf<T>(check: () => T): T | Extract<Verdict, { ok: false }> {
+  try {
+    return check()
   } catch (error) {
     if (error instanceof Wrong) return { ok: false, place: error.place, reason: error.message }
     throw error
@@ -84,53 +118,43 @@ function readVkey(folder: string, expected: string | undefined): string {
   return vkey
 }
 
-/** `<name>+<key id, 8 hex digits>+<base64 of 0x01 and the 32 bytes of an Ed25519 key>` */
-function parseKey(vkey: string): Key {
-  const [, name = '', id = '', encoded = ''] = /^([!-*,-~]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]{44})$/.exec(vkey) ?? []
-  const typed = Buffer.from(encoded, 'base64')
-  if (typed.length !== 33 || typed[0] !== 1) throw new Wrong('vkey', 'is not an Ed25519 verifier key')
-  const computed = sha256(Buffer.concat([Buffer.from(`${name}\n`), typed])).subarray(0, 4)
-  if (computed.toString('hex') !== id) throw new Wrong('vkey', 'its key id does not belong to its name and key')
-  // RFC 8410: an Ed25519 SubjectPublicKeyInfo is this prefix and the raw key.
-  const der = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), typed.subarray(1)])
+// --- a proof (C2SP tlog-proof) ---
+
+function parseProof(bytes: Buffer): { entry: Buffer; index: number; hashes: Buffer[]; checkpoint: Buffer } {
+  const split = bytes.indexOf('\n\n')
+  const [head, extra = '', index = '', ...lines] = bytes.toString('latin1', 0, Math.max(split, 0)).split('\n')
+  const [, encoded = ''] = /^extra (\S+)$/.exec(extra) ?? []
+  const [, number] = /^index (0|[1-9][0-9]{0,14})$/.exec(index) ?? []
+  const hashes = lines.map((line) => Buffer.from(line, 'base64'))
+  if (head !== 'c2sp.org/tlog-proof@v1' || number === undefined)
+    throw new Wrong('proof', 'is not a tlog-proof with its entry')
+  if (Buffer.from(encoded, 'base64').toString('base64') !== encoded) throw new Wrong('proof', 'its entry is not base64')
+  if (hashes.some((one, i) => one.length !== hashSize || one.toString('base64') !== lines[i]))
+    throw new Wrong('proof', 'has a line that is not a hash')
   return {
-    name,
-    id: computed,
-    publicKey: createPublicKey({ key: der, format: 'der', type: 'spki' }),
-    fingerprint: sha256(typed.subarray(1)).toString('hex'),
+    entry: Buffer.from(encoded, 'base64'),
+    index: Number(number),
+    hashes,
+    checkpoint: bytes.subarray(split + 2),
   }
 }
 
-/** The text of the note that `key` signed. Other keys' lines must have the right form and are otherwise ignored. */
-function openNote(bytes: Buffer, key: Key): string {
-  const note = bytes.toString('utf8')
-  const split = note.lastIndexOf('\n\n')
-  if (!Buffer.from(note, 'utf8').equals(bytes) || split < 0 || !note.endsWith('\n'))
-    throw new Wrong('checkpoint', 'is not a signed note')
-  const text = note.slice(0, split + 1)
-  let signed = false
-  for (const line of note.slice(split + 2, -1).split('\n')) {
-    const [, name = '', encoded = ''] = /^— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})$/u.exec(line) ?? []
-    const signature = Buffer.from(encoded, 'base64')
-    if (signature.length < 5 || signature.toString('base64') !== encoded)
-      throw new Wrong('checkpoint', 'has a line that is not a signature')
-    if (name !== key.name || !signature.subarray(0, 4).equals(key.id)) continue
-    if (!verify(null, Buffer.from(text, 'utf8'), key.publicKey, signature.subarray(4)))
-      throw new Wrong('checkpoint', 'its signature does not match its text')
-    signed = true
+/** The root that an inclusion proof leads to (RFC 9162 §2.1.3.2); undefined when it has too many or too few hashes. */
+function rootFrom(leaf: Buffer, index: number, size: number, hashes: readonly Buffer[]): Buffer | undefined {
+  let [at, last, root] = [index, size - 1, leaf]
+  for (const one of hashes) {
+    if (last === 0) return undefined
+    if (at % 2 === 1 || at === last) {
+      root = nodeHash(one, root)
+      while (at % 2 === 0 && at !== 0) [at, last] = [Math.floor(at / 2), Math.floor(last / 2)]
+    } else root = nodeHash(root, one)
+    ;[at, last] = [Math.floor(at / 2), Math.floor(last / 2)]
   }
-  if (!signed) throw new Wrong('checkpoint', 'is not signed by the key')
-  return text
+  return last === 0 ? root : undefined
 }
 
-function parseCheckpoint(text: string, key: Key): Checkpoint {
-  const [origin, size = '', encoded = '', end, ...more] = text.split('\n')
-  const root = Buffer.from(encoded, 'base64')
-  if (origin !== key.name) throw new Wrong('checkpoint', 'is that of another log than the key')
-  if (!/^(0|[1-9][0-9]{0,14})$/.test(size)) throw new Wrong('checkpoint', 'has no tree size')
-  if (root.length !== hashSize || root.toString('base64') !== encoded) throw new Wrong('checkpoint', 'has no root hash')
-  if (end !== '' || more.length > 0) throw new Wrong('checkpoint', 'has more than origin, size and root')
-  return { origin, size: Number(size), root }
+function leafHash(entry: Buffer): Buffer {
+  return sha256(Buffer.concat([Buffer.from([0]), entry]))
 }
 
 // --- the files (C2SP tlog-tiles) ---
@@ -312,37 +336,44 @@ function hashAt(hashes: Buffer, i: number): Buffer {
   return hashes.subarray(i * hashSize, (i + 1) * hashSize)
 }
 
-function sha256(bytes: Buffer): Buffer {
-  return hash('sha256', bytes, 'buffer')
-}
-
 // --- the command ---
 
 /** One verdict in words, for a person. */
-export function describeVerdict(verdict: Verdict): string {
+export function describeVerdict(verdict: Verdict | ProofVerdict): string {
   if (!verdict.ok) return `NOT VERIFIED: ${verdict.place}: ${verdict.reason}\n`
-  const { origin, size, rootHash, keyFingerprint, keyFromFolder, entriesPerSecond } = verdict
-  const trust = keyFromFolder
+  const { origin, size, keyFingerprint, witnesses } = verdict
+  const seen = witnesses.length > 0 ? `  cosigned by ${witnesses.join(', ')}\n` : ''
+  const key = `  key fingerprint ${keyFingerprint}\n${seen}`
+  if ('entry' in verdict)
+    return `verified: entry ${verdict.index} of ${origin}, as signed at ${size} entries\n${key}${verdict.entry}\n`
+  const trust = verdict.keyFromFolder
     ? 'The key was taken from the folder itself. Compare its fingerprint with the one that you were given, or use --vkey.'
     : 'The key is the one that you gave.'
-  return `verified: ${origin}\n  ${size} entries, root ${rootHash}\n  key fingerprint ${keyFingerprint}\n  ${trust}\n  ${entriesPerSecond} entries/s\n`
+  return `verified: ${origin}\n  ${size} entries, root ${verdict.rootHash}\n${key}  ${trust}\n  ${verdict.entriesPerSecond} entries/s\n`
 }
+
+const usage =
+  'usage: node verify.ts FOLDER [--vkey FILE] [--policy FILE]\n       node verify.ts --proof FILE --vkey FILE [--policy FILE]'
 
 function main(args: readonly string[]): number {
   try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      options: { vkey: { type: 'string' } },
-      allowPositionals: true,
-    })
+    const file = { type: 'string' } as const
+    const options = { vkey: file, policy: file, proof: file }
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
     const [folder, ...more] = positionals
-    if (folder === undefined || more.length > 0) throw new TypeError('one folder is wanted')
+    if ((folder === undefined) === (values.proof === undefined) || more.length > 0)
+      throw new TypeError('one folder or one proof is wanted')
     const vkey = values.vkey === undefined ? undefined : readFileSync(values.vkey, 'utf8').trim()
-    const verdict = verifyExport(folder, vkey)
+    const policy = values.policy === undefined ? undefined : readFileSync(values.policy, 'utf8')
+    if (values.proof !== undefined && vkey === undefined) throw new TypeError('a proof needs --vkey')
+    const verdict =
+      values.proof === undefined
+        ? verifyExport(folder ?? '', vkey, policy)
+        : verifyProof(readFileSync(values.proof), vkey ?? '', policy)
     process.stdout.write(describeVerdict(verdict))
     return verdict.ok ? 0 : 1
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}\nusage: node verify.ts FOLDER [--vkey FILE]\n`)
+    process.stderr.write(`${(error as Error).message}\n${usage}\n`)
     return 2
   }
 }

@@ -125,6 +125,8 @@ export function openPostgres({ maxConnections = 10, ...where }: PostgresOptions)
     max: maxConnections,
     idleTimeoutMillis: 30_000,
     statement_timeout: 30_000,
+    // A process that stands still inside a transaction must not keep the log's lock from the others for ever.
+    idle_in_transaction_session_timeout: 30_000,
   })
   // An idle connection that the server drops must not end the process; the next query reports the fault.
   pool.on('error', () => {})

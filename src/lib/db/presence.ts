@@ -17,6 +17,9 @@ const lockNumber = Buffer.from(hkdfSync('sha256', 'atlas/presence', '', '', 8))
   .readBigInt64BE()
   .toString()
 
+// Kept here because a lock that nobody refers to is collected, and ends without a word.
+const held = new Set<SqliteDatabase.Database>()
+
 /**
  * Holds a folder until `release`, or the end of the process however it ends: the kernel lets go of the lock. Throws `InUse`
  * at once when another process holds it.
@@ -32,7 +35,13 @@ export function holdFolder(path: string): { release: () => void } {
     if ((error as { code?: string }).code?.startsWith('SQLITE_BUSY')) throw new InUse()
     throw error
   }
-  return { release: () => native.close() }
+  held.add(native)
+  return {
+    release() {
+      held.delete(native)
+      native.close()
+    },
+  }
 }
 
 type Hold = PostgresTarget & {

@@ -11,6 +11,7 @@ export function addAudit(program: Command, shell: Shell): void {
   const audit = program.command('audit').summary('read, export and verify the tamper-evident log')
   addReading(audit, shell)
   addProving(audit, shell)
+  addKeeping(audit, shell)
 }
 
 function addReading(audit: Command, shell: Shell): void {
@@ -76,6 +77,23 @@ function readTime(text: string, option: string): string {
   return new Date(time).toISOString()
 }
 
+function addKeeping(audit: Command, shell: Shell): void {
+  audit
+    .command('status')
+    .summary('how much is signed, and who signs')
+    .action(async () => {
+      const answer = await shell.client().get('/audit/status')
+      print(shell.output(), answer, () => fields(answer))
+    })
+  audit
+    .command('accept-clock')
+    .summary('say that the clock is right although older entries have a later time')
+    .action(async () => {
+      const answer = await shell.client().send('POST', '/audit/clock', {})
+      print(shell.output(), answer, () => 'Accepted; signing goes on.')
+    })
+}
+
 function addProving(audit: Command, shell: Shell): void {
   audit
     .command('export <directory>')
@@ -90,15 +108,31 @@ function addProving(audit: Command, shell: Shell): void {
       )
     })
   audit
+    .command('proof <index>')
+    .summary('one event as a .tlog-proof file that verifies anywhere')
+    .option('-o, --output <file>', 'write it there; otherwise it is printed')
+    .action(async (index: string, { output }: { output?: string }) => {
+      const answer = await shell.client().get(`/audit/events/${encodeURIComponent(index)}/proof`)
+      if (output === undefined) return print(shell.output(), answer, () => String(answer['proof']).trimEnd())
+      writeNew(output, String(answer['proof']))
+      print(
+        shell.output(),
+        { file: output },
+        () => `Verify it anywhere with: atlas audit verify --proof ${output} --vkey FILE`,
+      )
+    })
+  audit
     .command('verify')
     .summary('prove that nothing in the log was changed, removed or reordered')
     .option('--offline <directory>', 'verify an export, without any server')
-    .option('--vkey <file>', 'with --offline: the key you trust, instead of the one in the export')
-    .action(async (options: { offline?: string; vkey?: string }) => {
-      const answer: Json =
-        options.offline === undefined
-          ? await shell.client().send('POST', '/audit/verify', {})
-          : await shell.local.verifyExport(options.offline, options.vkey)
+    .option('--proof <file>', 'verify one event, without any server; needs --vkey')
+    .option('--vkey <file>', 'with --offline or --proof: the key you trust, instead of the one in the export')
+    .option(
+      '--policy <file>',
+      'with --offline or --proof: the witnesses whose cosignatures you require (C2SP tlog-policy)',
+    )
+    .action(async (options: { offline?: string; proof?: string; vkey?: string; policy?: string }) => {
+      const answer = await verify(shell, options)
       print(shell.output(), answer, () => fields(answer))
       if (answer['keyFromFolder'] === true)
         shell
@@ -108,11 +142,21 @@ function addProving(audit: Command, shell: Shell): void {
           )
       if (answer['ok'] !== true)
         throw new CliError(
-          `The log does not verify: ${answer['place'] ?? ''} ${answer['reason'] ?? ''}`.trim(),
+          `${options.proof === undefined ? 'The log' : 'The proof'} does not verify: ${answer['place'] ?? ''} ${answer['reason'] ?? ''}`.trim(),
           1,
           answer,
         )
     })
+}
+
+type Evidence = { readonly offline?: string; readonly proof?: string; readonly vkey?: string; readonly policy?: string }
+
+async function verify(shell: Shell, { offline, proof, vkey, policy }: Evidence): Promise<Json> {
+  if (offline !== undefined && proof !== undefined) throw new CliError('Name either --offline or --proof', 2)
+  if (offline !== undefined) return shell.local.verifyExport(offline, vkey, policy)
+  if (proof !== undefined && vkey === undefined) throw new CliError('--proof needs --vkey: the key that you trust', 2)
+  if (proof !== undefined) return shell.local.verifyProof(proof, vkey as string, policy)
+  return shell.client().send('POST', '/audit/verify', {})
 }
 
 /** Fetches exactly the files that a checkpoint of this size names (C2SP tlog-tiles), the checkpoint first. */
@@ -166,6 +210,15 @@ function tileIndex(n: number): string {
   for (let rest = Math.floor(n / 1000); rest > 0; rest = Math.floor(rest / 1000))
     groups.unshift(`x${String(rest % 1000).padStart(3, '0')}`)
   return groups.join('/')
+}
+
+/** Evidence is never written over. */
+function writeNew(path: string, text: string): void {
+  try {
+    writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    throw new CliError(`${path} cannot be made (${(error as NodeJS.ErrnoException).code})`, 2)
+  }
 }
 
 function write(path: string, bytes: Buffer): void {

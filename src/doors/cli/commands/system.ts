@@ -27,6 +27,16 @@ export function addSystem(program: Command, shell: Shell): void {
       await shell.local.serveStdio({ url: client.url, token: client.token() })
     })
   program
+    .command('witness')
+    .summary('run a witness that cosigns the checkpoints of audit logs')
+    .requiredOption('--policy <file>', 'the logs to witness: lines of `log <vkey>` (C2SP tlog-policy)')
+    .requiredOption('--name <name>', 'its name for ever, such as witness.example.org/atlas')
+    .option('--folder <directory>', 'its keys and what it cosigned', './witness')
+    .option('--listen <address>', 'host:port; anything but loopback needs --cert and --key', '127.0.0.1:8081')
+    .option('--cert <file>', 'PEM certificate chain')
+    .option('--key <file>', 'its private key')
+    .action((options: Parameters<Shell['local']['witness']>[0]) => shell.local.witness(options))
+  program
     .command('doctor')
     .summary('check configuration, data, server, token, audit log and connections')
     .action(async () => {
