@@ -82,17 +82,16 @@ const estate: Readonly<Record<string, readonly (Partial<Observation> & { kind: s
 async function setUp(database: Database) {
   const clock = fixedClock()
   const inventory = makeInventory({ database, subjectsOf: (id) => subjects[id] ?? [], now: clock.now })
-  const sync = (given: typeof estate, runId: string) =>
-    Promise.all(
-      Object.entries(given).map(([connector, list]) =>
-        inventory.applyBatch({
-          connectionId: `con_${connector}`,
-          connector,
-          runId,
-          observations: list.map((one) => ({ externalId: one.name, attributes: {}, ...one })),
-        }),
-      ),
-    )
+  // One after the other, so that assets are always first seen in the same order.
+  const sync = async (given: typeof estate, runId: string) => {
+    for (const [connector, list] of Object.entries(given))
+      await inventory.applyBatch({
+        connectionId: `con_${connector}`,
+        connector,
+        runId,
+        observations: list.map((one) => ({ externalId: one.name, attributes: {}, ...one })),
+      })
+  }
   await sync(estate, 'r1')
   clock.forward(3_600_000)
   const [web, ...others] = estate['registry'] ?? []
