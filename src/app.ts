@@ -43,7 +43,7 @@ import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
-import { makeFailureRecord, makeReceiver } from './strangers.ts'
+import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
 export const migrations = [
   ...auditMigrations,
@@ -98,17 +98,19 @@ export async function makeApp(parts: Parts) {
     onFault: (error) => log.warn({ err: error }, 'something beside the audit log failed and is tried again'),
   })
   const record = (event: AuditEvent) => audit.append(event)
+  const { recordRefusal, recordFailure, recordDelivery, settle } = makeRefusalRecords({ record, now, log })
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
   const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
-  const identity = openIdentity(parts, limiter, record)
+  const identity = openIdentity(parts, limiter, record, recordFailure)
   const { inventory, connections } = openSystems(parts, vault, log)
 
   const findings = openFindings(parts, inventory, connections)
   const actions = listActions({ inventory, findings, connections, vault, identity, policy, approvals, audit })
   await policy.load(actions)
   await connections.refreshWritable()
-  const { invoke, visible, check } = openGate({ actions, policy, approvals, limiter, connections, redact, record, log })
+  const gateParts = { actions, policy, approvals, limiter, connections, redact, record, recordRefusal, log }
+  const { invoke, visible, check } = openGate(gateParts)
   const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
   const http = makeHttpDoor({
     actions,
@@ -121,7 +123,7 @@ export async function makeApp(parts: Parts) {
     login: identity.login,
     setup: identity.completeSetup,
     audit: { checkpoint: () => audit.checkpoint(), tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
-    receive: makeReceiver(connections, record, now),
+    receive: makeReceiver(connections, record, recordDelivery),
     health: { ready: () => readiness(database) },
     rateLimitHeaders,
     mcp: mcp.fetch,
@@ -131,7 +133,7 @@ export async function makeApp(parts: Parts) {
   })
   const system = await identity.ensureSystem({ name: 'schedule', role: 'operator' })
   const schedule = makeSchedule({ connections: connections.syncs, invoke, systemPrincipal: system, log })
-  return { http, mcp, schedule, audit, identity, connections, inventory, vault, log, actions, invoke, visible }
+  return { http, mcp, schedule, audit, identity, connections, inventory, vault, log, actions, invoke, visible, settle }
 }
 
 type Acting = {
@@ -206,10 +208,11 @@ type Rooms = {
   readonly connections: ReturnType<typeof makeConnections>
   readonly redact: (value: unknown) => unknown
   readonly record: (event: AuditEvent) => Promise<unknown>
+  readonly recordRefusal: (event: AuditEvent) => Promise<unknown>
   readonly log: Log
 }
 
-function openGate({ actions, policy, approvals, limiter, connections, redact, record, log }: Rooms) {
+function openGate({ actions, policy, approvals, limiter, connections, redact, record, recordRefusal, log }: Rooms) {
   const gate = { catalog: makeCatalog(actions), limit: limiter.take, decide: policy.decide, ...connections.gate }
   const invoke = makeInvoke({
     ...gate,
@@ -219,6 +222,7 @@ function openGate({ actions, policy, approvals, limiter, connections, redact, re
     open: (id, { signal, requestId }) => connections.open(id, { signal, requestId }),
     redact,
     record,
+    recordRefusal,
     onBug: (error, { requestId }, action) => log.error({ err: error, requestId, action }, 'a call failed unexpectedly'),
   })
   return { invoke, visible: makeVisible(gate), check: makeCheck(gate) }
@@ -228,9 +232,9 @@ function openIdentity(
   { config, database, rootKey, now }: Parts,
   limiter: ReturnType<typeof makeLimiter>,
   record: (event: AuditEvent) => Promise<unknown>,
+  onFailure: ReturnType<typeof makeRefusalRecords>['recordFailure'],
 ): Identity {
   const throttle = makeLoginThrottle({ now })
-  const recordFailure = makeFailureRecord(record, now)
   return makeIdentity({
     database,
     rootKey,
@@ -246,7 +250,7 @@ function openIdentity(
       limiter.takeNetwork(remoteAddress)
     },
     onEvent: record,
-    onFailure: recordFailure,
+    onFailure,
   })
 }
 

@@ -69,6 +69,7 @@ export async function serve(config: Config, version: string): Promise<void> {
   say('Stopping')
   await app.schedule.stop()
   await server.close()
+  await app.settle().catch(() => {})
   await app.audit.stop().catch(() => {})
   await close()
 }

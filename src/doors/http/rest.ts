@@ -1,4 +1,5 @@
 import type { Action } from '../../core/action.ts'
+import { type EventCode, gateEvents } from '../../gate/events.ts'
 import { makeInputReader } from './input.ts'
 import type { HttpDoorParts } from './parts.ts'
 import type { Route } from './route.ts'
@@ -14,6 +15,7 @@ function restRoute(action: Action, invoke: HttpDoorParts['invoke']): Route {
     method: action.http.method,
     path: `/api/v1${action.http.path.replaceAll(/\{(\w+)\}/g, ':$1')}`,
     public: false,
+    events: [...gateEvents, ...((action.events ?? []) as EventCode[])],
     handle: async ({ request, reply }, { call }) => {
       const answer = await invoke(call('http'), action.name, await readInput(request))
       if ('output' in answer) return send(reply, answer.output ?? null)
