@@ -67,7 +67,7 @@ export function bar(done: number, total: number | null, width = 24): string {
 }
 
 /** Text from a connected system may carry terminal control sequences; none reaches the terminal. */
-function clean(value: unknown): string {
+export function clean(value: unknown): string {
   if (value === null || value === undefined || value === '') return '-'
   const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed

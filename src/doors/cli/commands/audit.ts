@@ -2,62 +2,16 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'nod
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { CliError, type Json } from '../client.ts'
-import { fields, makeProgress, print, table } from '../output.ts'
+import { fields, makeProgress, print } from '../output.ts'
 import type { Shell } from '../program.ts'
+import { addSearching } from './audit-search.ts'
 
 /** `atlas audit`: read the log, export it, prove it. */
 export function addAudit(program: Command, shell: Shell): void {
   const audit = program.command('audit').summary('read, export and verify the tamper-evident log')
-  addReading(audit, shell)
+  addSearching(audit, shell)
   addProving(audit, shell)
   addKeeping(audit, shell)
-}
-
-function addReading(audit: Command, shell: Shell): void {
-  audit
-    .command('events')
-    .summary('search the log, newest first')
-    .option('--principal <id>', 'who acted')
-    .option('--action <name>', 'which action')
-    .option('--resource <id>', 'what it was done to')
-    .option('--code <code>', 'event code such as action.failed')
-    .option('--outcome <outcome>', 'ok or a problem type such as denied')
-    .option('--from <time>', 'not before (ISO 8601)')
-    .option('--to <time>', 'before (ISO 8601)')
-    .option('-n, --limit <count>', 'how many', '50')
-    .option('--cursor <cursor>', 'go on where an earlier page ended')
-    .action(async (options: Record<string, string>) => {
-      const answer = await shell.client().get('/audit/events', options)
-      const rows = answer['items'] as Json[]
-      print(
-        shell.output(),
-        answer,
-        () =>
-          table(
-            rows,
-            {
-              index: (r) => r['index'],
-              at: (r) => r['at'],
-              code: (r) => r['code'],
-              principal: (r) =>
-                (r['principal'] as Json | undefined)?.['name'] ??
-                (r['principal'] as Json | undefined)?.['id'] ??
-                r['principal'],
-              action: (r) => r['action'],
-              resource: (r) => (r['resource'] as Json | undefined)?.['id'],
-              outcome: (r) => r['outcome'],
-            },
-            'No such events.',
-          ) + (answer['next'] ? `\nMore: --cursor ${answer['next']}` : ''),
-      )
-    })
-  audit
-    .command('show <index>')
-    .summary('one event with its proof')
-    .action(async (index: string) => {
-      const answer = await shell.client().get(`/audit/events/${encodeURIComponent(index)}`)
-      print(shell.output(), answer, () => fields(answer))
-    })
 }
 
 function addKeeping(audit: Command, shell: Shell): void {
