@@ -52,7 +52,7 @@ import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
-import { makeFailureRecord, makeReceiver } from './strangers.ts'
+import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
 export const migrations = [
   ...auditMigrations,
@@ -109,11 +109,12 @@ async function openRooms(parts: Parts) {
   const log = parts.makeLog(redact)
   audit = await openAudit(parts, log)
   const record = (event: AuditEvent) => audit.append(event)
+  const { recordRefusal, recordFailure, recordDelivery, settle } = makeRefusalRecords({ record, now, log })
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
   const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
   const { inventory, connections } = openSystems(parts, vault, log, record)
-  const identity = openIdentity(parts, limiter, record, {
+  const identity = openIdentity(parts, limiter, record, recordFailure, {
     resolveConnection: connections.resolve,
     isKnownScope: (scope) => actions.some((action) => isInScopes([scope], action)),
   })
@@ -141,10 +142,11 @@ async function openRooms(parts: Parts) {
   })
   await policy.load(actions)
   await connections.refreshWritable()
-  const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, log })
+  const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
   const { invoke } = gate
   const guards = { vault, audit, identity, limiter, usage, policy, approvals }
-  return { ...gate, ...guards, inventory, findings, connections, exports, system, actions, record, log }
+  const records = { record, recordDelivery, settle }
+  return { ...gate, ...guards, ...records, inventory, findings, connections, exports, system, actions, log }
 }
 
 /** The ways in. */
@@ -160,7 +162,7 @@ function openDoors(parts: Parts, rooms: Open) {
     login: identity.login,
     setup: identity.completeSetup,
     audit: { checkpoint: () => audit.checkpoint(), tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
-    receive: makeReceiver(connections, record, parts.now),
+    receive: makeReceiver(connections, record, rooms.recordDelivery),
     exportFile: exports.openFile,
     health: { ready: () => readiness(parts.database) },
     rateLimitHeaders,
@@ -264,10 +266,12 @@ type Rooms = {
   readonly connections: ReturnType<typeof makeConnections>
   readonly redact: (value: unknown) => unknown
   readonly record: (event: AuditEvent) => Promise<unknown>
+  readonly recordRefusal: (event: AuditEvent) => Promise<unknown>
   readonly log: Log
 }
 
-function openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, log }: Rooms) {
+function openGate(rooms: Rooms) {
+  const { actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log } = rooms
   const gate = { catalog: makeCatalog(actions), limit: limiter.take, decide: policy.decide, ...connections.gate }
   const invoke = makeInvoke({
     ...gate,
@@ -278,6 +282,7 @@ function openGate({ actions, policy, approvals, limiter, usage, connections, red
     open: (id, { signal, requestId }, revision) => connections.open(id, { signal, requestId }, revision),
     redact,
     record,
+    recordRefusal,
     onBug: (error, { requestId }, action) => log.error({ err: error, requestId, action }, 'a call failed unexpectedly'),
   })
   return { invoke, visible: makeVisible(gate), check: makeCheck(gate) }
@@ -287,10 +292,10 @@ function openIdentity(
   { config, database, rootKey, now }: Parts,
   limiter: ReturnType<typeof makeLimiter>,
   record: (event: AuditEvent) => Promise<unknown>,
+  onFailure: ReturnType<typeof makeRefusalRecords>['recordFailure'],
   known: Pick<IdentityParts, 'resolveConnection' | 'isKnownScope'>,
 ): Identity {
   const throttle = makeLoginThrottle({ now })
-  const recordFailure = makeFailureRecord(record, now)
   return makeIdentity({
     ...known,
     database,
@@ -307,7 +312,7 @@ function openIdentity(
       limiter.takeNetwork(remoteAddress)
     },
     onEvent: record,
-    onFailure: recordFailure,
+    onFailure,
   })
 }
 

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { migrations } from './app.ts'
 import type { Config } from './config.ts'
 import { rekeyApprovals } from './features/approvals/store-rekey.ts'
+import type { EventCode } from './features/audit/catalogue.ts'
 import { openLog } from './features/audit/log.ts'
 import { rekeyAudit } from './features/audit/store-rekey.ts'
 import { rekeyIdentity } from './features/identity/store-peppers.ts'
@@ -69,7 +70,7 @@ async function change(config: Config, keys: Keys): Promise<void> {
   }
 }
 
-async function note(config: Config, database: Database, rootKey: KeyObject, code: string): Promise<void> {
+async function note(config: Config, database: Database, rootKey: KeyObject, code: EventCode): Promise<void> {
   const origin = config.ATLAS_AUDIT_ORIGIN
   const log = await openLog({ database, rootKey, now: () => new Date(), ...(origin !== undefined && { origin }) })
   await log.append({ code, detail: { rootKey: rootKeyFingerprint(rootKey) } })

@@ -78,6 +78,7 @@ export async function serve(config: Config, version: string): Promise<void> {
   await app.schedule.stop()
   await server.close()
   await app.usage.stop()
+  await app.settle().catch(() => {})
   await app.audit.stop().catch(() => {})
   await close()
 }

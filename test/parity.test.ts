@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { eventPage, page } from '../scripts/event-page.ts'
 import { problems } from '../src/core/problem.ts'
 import { roles } from '../src/features/identity/roles.ts'
 
@@ -17,6 +18,10 @@ const matches = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].m
 
 test('docs/problems.md explains each problem type, and no other', () => {
   assert.deepEqual(matches(read('docs/problems.md'), /^## ([a-z-]+)$/gm).sort(), Object.keys(problems).sort())
+})
+
+test('docs/operate/audit-events.md is what the catalogue says (make it with: node scripts/event-page.ts)', () => {
+  assert.equal(readFileSync(page, 'utf8'), eventPage())
 })
 
 test('docs/dependencies.md gives the reason of each direct dependency', () => {

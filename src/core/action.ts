@@ -54,6 +54,8 @@ type Spec<N extends string, I extends z.ZodType, O extends z.ZodType> = {
   tool?: string
   /** Path below `/api/v1`, parameters as `{name}`, for example `/connections/{connection}`. */
   http: HttpRoute
+  /** Codes that it leaves in the audit log besides those that the gate writes for every call. */
+  events?: readonly string[]
   input: I
   output: O
   resource: (input: z.output<I>) => Resource
@@ -70,6 +72,7 @@ export type Action<N extends string = string, I extends z.ZodType = z.ZodType, O
   readonly access: Access
   readonly tool?: string
   readonly http: HttpRoute
+  readonly events?: readonly string[]
   readonly input: I
   readonly output: O
 }

@@ -68,6 +68,8 @@ export type GateParts = {
   readonly open: (connection: string, call: Call, revision: number | undefined) => Promise<OpenConnection>
   readonly redact: (value: unknown) => unknown
   readonly record: (event: AuditEvent) => Promise<unknown>
+  /** Records a call that was refused before it had any effect, or counts it when the caller is refused over and over. */
+  readonly recordRefusal: (event: AuditEvent) => Promise<unknown>
   /** Told of faults in our own code; the caller only sees `internal`. */
   readonly onBug: (error: unknown, call: Call, action: string) => void
 }
@@ -81,6 +83,7 @@ export function makeInvoke(parts: GateParts): Invoke {
   return async function invoke(call, name, rawInput) {
     // An unknown name is the caller's free text, so it stays out of the leaf until an action is found.
     let known: Partial<AuditEvent> = {}
+    let began = false
     try {
       const action = find(catalog, name) // 1
       const handler = handlerOf(action)
@@ -124,6 +127,7 @@ export function makeInvoke(parts: GateParts): Invoke {
       }
 
       const detail = { ...(call.remoteAddress && { remoteAddress: call.remoteAddress }), input: redact(shown(input)) }
+      began = true
       await recordOrStop(record, event(call, 'action.started', { ...known, detail })) // 8
       const output = await carryOut(parts, action, handler, { input, resource, revision }, call) // 9, 10, 11
       await recordOrStop(record, event(call, 'action.succeeded', { ...known, outcome: 'ok' })) // 12
@@ -131,14 +135,15 @@ export function makeInvoke(parts: GateParts): Invoke {
     } catch (error) {
       const problem = shownProblem(error, redact)
       if (problem.type === 'internal') parts.onBug(error, call, name)
-      if (known.decision === undefined) limitRefusals(parts, call)
+      const tooOften = known.decision === undefined ? limitRefusals(parts, call) : undefined
       // When the log itself is the fault there is nothing to record it in; the caller still gets no result.
       if (problem.type !== 'audit-unavailable')
         await recordOrStop(
-          record,
+          // A bug may have struck after something was done, so it is never only counted.
+          began || problem.type === 'internal' ? record : parts.recordRefusal,
           event(call, 'action.failed', { ...known, outcome: problem.type, detail: failure(call, name, problem) }),
         )
-      throw problem
+      throw tooOften ?? problem
     }
   }
 }
@@ -208,12 +213,13 @@ function withId(input: unknown, asked: Resource, resource: Resource): unknown {
 /** The input fields that may name a connection. */
 const resourceFields = new Set(['connection', 'source'])
 
-/** Refusals before the decision cost the caller, too: without this anybody with a token could fill the log for ever. */
-function limitRefusals({ limit }: GateParts, { principal }: Call): void {
+/** Refusals before the decision cost the caller, too; the problem when there were too many. */
+function limitRefusals({ limit }: GateParts, { principal }: Call): Problem | undefined {
   try {
     limit(principal, 'refused')
+    return undefined
   } catch (error) {
-    if (error instanceof Problem) throw error
+    return error instanceof Problem ? error : undefined
   }
 }
 
@@ -260,7 +266,7 @@ async function recordOrStop(record: GateParts['record'], entry: AuditEvent): Pro
   }
 }
 
-function event(call: Call, code: string, rest: Partial<AuditEvent>): AuditEvent {
+function event(call: Call, code: AuditEvent['code'], rest: Partial<AuditEvent>): AuditEvent {
   const { id, kind, name, tokenId, onBehalfOf } = call.principal
   return {
     code,

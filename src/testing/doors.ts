@@ -192,6 +192,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
     },
     redact: (value) => value,
     record: async (event) => void events.push(event),
+    recordRefusal: async (event) => void events.push(event),
     onBug: (err) => void logged.push({ err }),
   }
   const pending: string[] = []

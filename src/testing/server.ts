@@ -87,6 +87,19 @@ export async function startAtlas(t: Cleanup, { folder = newFolder(t), env = {} }
         ...options,
         env: { ATLAS_URL: url, ATLAS_TOKEN: full['ATLAS_API_TOKEN'] ?? '', ...options.env },
       }),
+    /** Runs `atlas …` until what it prints satisfies `done`, and then interrupts it. */
+    async cliUntil(args: readonly string[], done: (text: string) => boolean): Promise<void> {
+      let text = ''
+      await runAtlas(args, {
+        folder,
+        env: { ATLAS_URL: url, ATLAS_TOKEN: full['ATLAS_API_TOKEN'] ?? '' },
+        seen: (running) =>
+          running.stdout?.on('data', (chunk: string) => {
+            text += chunk
+            if (done(text)) running.kill('SIGINT')
+          }),
+      })
+    },
     /** Sends a signal and waits for the end. */
     stop: (signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> => {
       child.kill(signal)

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { cpSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { after, test } from 'node:test'
-import { verifyExport } from '../../src/features/audit/verify.ts'
+import { verifyExport, verifyProof } from '../../src/features/audit/verify.ts'
 import { newFolder, runAtlas, startAtlas } from '../../src/testing/server.ts'
 
 // What an auditor does: takes the log away, and proves it without the server that wrote it.
@@ -169,6 +169,65 @@ test('a server with `atlas witness` beside it exports what verifies under a poli
   assert.deepEqual(JSON.parse(verdict.stdout).witnesses, ['ed', 'pq'])
   assert.match(alone.stderr, /lacks cosignatures/)
   witness?.stop()
+})
+
+test('a search leaves as JSON Lines whose every event proves itself, and as a table; a tail shows what comes', async (t) => {
+  const home = newFolder(t)
+  const key = join(folder, 'vkey')
+  const { id } = await atlas.api<{ id: string }>('GET', '/me')
+
+  const lines = await atlas.cli([
+    'audit',
+    'events',
+    '--action',
+    'identity.principal.get',
+    '--outcome',
+    'ok',
+    '-o',
+    join(home, 'found.jsonl'),
+    '--proofs',
+  ])
+  const table = await atlas.cli([
+    'audit',
+    'events',
+    '--principal',
+    id,
+    '-o',
+    join(home, 'found.csv'),
+    '--format',
+    'csv',
+  ])
+  const both = await atlas.cli(['audit', 'events', '-o', join(home, 'x.csv'), '--format', 'csv', '--proofs'])
+  const over = await atlas.cli(['audit', 'events', '-o', join(home, 'found.csv')])
+  const touched = JSON.parse((await atlas.cli(['audit', 'touched', id, '--json'])).stdout) as {
+    items: { action: string; succeeded: number }[]
+  }
+  let seen = ''
+  const only = ['--code', 'action.succeeded', '--action', 'identity.principal.get']
+  const tail = atlas.cliUntil(['audit', 'tail', '-f', ...only], (text) => {
+    seen = text
+    // Ten to begin with, and the one that comes.
+    return text.split('\n').length > 11
+  })
+  await new Promise((resolve) => setTimeout(resolve, 1500))
+  await atlas.api('GET', '/me')
+  await tail
+
+  assert.deepEqual([lines.code, table.code, both.code, over.code], [0, 0, 2, 2], lines.stderr + table.stderr)
+  const events = readFileSync(join(home, 'found.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  assert.ok(events.length >= 300, `${events.length} events on two pages`)
+  for (const event of [events[0], events[250], events.at(-1)]) {
+    const verdict = verifyProof(Buffer.from(event.proof), readFileSync(key, 'utf8').trim())
+    assert.ok(verdict.ok && verdict.index === event.index, JSON.stringify(verdict))
+  }
+  const [head = '', first = ''] = readFileSync(join(home, 'found.csv'), 'utf8').split('\r\n')
+  assert.match(head, /^index,at,code,principal,/)
+  assert.match(first, /^"\d+","\d{4}-/)
+  assert.ok(touched.items.some(({ action, succeeded }) => action === 'identity.principal.get' && succeeded >= 300))
+  assert.match(seen, /identity\.principal\.get/)
 })
 
 test('the log verifies online, an export grows consistently, and who may not read it gets none of it', async (t) => {

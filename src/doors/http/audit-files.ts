@@ -13,6 +13,7 @@ export function auditFileRoutes({ audit, check }: Pick<HttpDoorParts, 'audit' | 
       method: 'GET',
       path: '/audit/checkpoint',
       public: false,
+      events: [],
       handle: async ({ reply }, caller) => {
         mayRead(caller)
         void reply.header('cache-control', 'private, max-age=1').type('text/plain; charset=utf-8')
@@ -23,6 +24,7 @@ export function auditFileRoutes({ audit, check }: Pick<HttpDoorParts, 'audit' | 
       method: 'GET',
       path: '/audit/vkey',
       public: false,
+      events: [],
       handle: async ({ reply }, caller) => {
         mayRead(caller)
         return reply.type('text/plain; charset=utf-8').send(`${audit.vkey.trim()}\n`)
@@ -32,6 +34,7 @@ export function auditFileRoutes({ audit, check }: Pick<HttpDoorParts, 'audit' | 
       method: 'GET',
       path: '/audit/tile/*',
       public: false,
+      events: [],
       handle: async ({ request, reply }, caller) => {
         mayRead(caller)
         // Taken from the URL as sent: a decoded form could spell a different path.

@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { HttpRoute } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
+import { type EventCode, tokenEvents } from '../../gate/events.ts'
 import { newId } from '../../lib/ids.ts'
 import { answerBrokenConnection, answerExpectation, sendProblem } from './answer.ts'
 import { auditFileRoutes } from './audit-files.ts'
@@ -17,7 +18,12 @@ import { mount, type Route } from './route.ts'
 import { signInRoutes } from './sign-in.ts'
 import { webhookRoutes } from './webhooks.ts'
 
-export type ListedRoute = { readonly method: HttpRoute['method']; readonly path: string; readonly public: boolean }
+export type ListedRoute = {
+  readonly method: HttpRoute['method']
+  readonly path: string
+  readonly public: boolean
+  readonly events: readonly EventCode[]
+}
 
 /** Routes that answer without a token. A route that is not here cannot be public, whatever its own file says. */
 export const publicPaths: readonly string[] = [
@@ -63,7 +69,15 @@ export function makeHttpDoor(parts: HttpDoorParts): { app: FastifyInstance; rout
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
   for (const route of routes) mount(app, parts, route)
-  return { app, routes: routes.map((route) => ({ method: route.method, path: route.path, public: route.public })) }
+  return {
+    app,
+    routes: routes.map(({ method, path, public: isPublic, events }) => ({
+      method,
+      path,
+      public: isPublic,
+      events: isPublic ? events : [...events, ...tokenEvents],
+    })),
+  }
 }
 
 function makeServer(parts: HttpDoorParts): FastifyInstance {

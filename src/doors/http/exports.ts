@@ -18,6 +18,7 @@ export function exportRoute({ invoke, exportFile }: Pick<HttpDoorParts, 'invoke'
     method: 'GET',
     path: '/api/v1/exports/:export/content',
     public: false,
+    events: [],
     handle: async ({ request, reply }, { call }) => {
       const { export: id = '' } = pathParams(request.params)
       const answer = await invoke(call('http'), 'exports.exports.download', { export: id })

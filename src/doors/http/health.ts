@@ -13,8 +13,8 @@ export function healthRoutes({ health, log }: Pick<HttpDoorParts, 'health' | 'lo
     return reply.code(faults.length === 0 ? 200 : 503).send({ ready: faults.length === 0, notReady })
   }
   return [
-    { method: 'GET', path: '/livez', public: true, handle: async () => ({ live: true }) },
-    { method: 'GET', path: '/readyz', public: true, handle: ready },
-    { method: 'GET', path: '/health', public: true, handle: ready },
+    { method: 'GET', path: '/livez', public: true, events: [], handle: async () => ({ live: true }) },
+    { method: 'GET', path: '/readyz', public: true, events: [], handle: ready },
+    { method: 'GET', path: '/health', public: true, events: [], handle: ready },
   ]
 }

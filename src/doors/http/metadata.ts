@@ -8,6 +8,7 @@ export function metadataRoutes(config: HttpDoorConfig): readonly Route[] {
     method: 'GET',
     path: `/.well-known/oauth-protected-resource${resource}`,
     public: true,
+    events: [],
     handle: async ({ request }) => {
       const origin = originOf(request, config)
       return {

@@ -15,6 +15,7 @@ export function openapiRoute(parts: Pick<HttpDoorParts, 'actions' | 'version' | 
     method: 'GET',
     path: '/api/v1/openapi.json',
     public: true,
+    events: [],
     handle: async ({ reply }) => {
       text ??= JSON.stringify(openapi(parts))
       return reply.type('application/json; charset=utf-8').send(text)

@@ -12,6 +12,7 @@ export function problemsRoute(): Route {
     method: 'GET',
     path: '/docs/problems',
     public: true,
+    events: [],
     handle: async ({ reply }) => {
       const nonce = randomBytes(18).toString('base64')
       void reply.header('content-security-policy', pagePolicy(nonce)).type('text/html; charset=utf-8')

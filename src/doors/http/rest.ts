@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import type { Action } from '../../core/action.ts'
+import { type EventCode, gateEvents } from '../../gate/events.ts'
 import { makeInputReader } from './input.ts'
 import type { HttpDoorParts } from './parts.ts'
 import type { Route } from './route.ts'
@@ -15,6 +16,7 @@ function restRoute(action: Action, invoke: HttpDoorParts['invoke']): Route {
     method: action.http.method,
     path: `/api/v1${action.http.path.replaceAll(/\{(\w+)\}/g, ':$1')}`,
     public: false,
+    events: [...gateEvents, ...((action.events ?? []) as EventCode[])],
     handle: async ({ request, reply }, { call }) => {
       const answer = await invoke(call('http'), action.name, await readInput(request))
       return 'output' in answer ? send(reply, answer.output ?? null) : sendPending(reply, answer.pending)

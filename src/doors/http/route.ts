@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { HttpRoute, Principal } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
+import type { EventCode } from '../../gate/events.ts'
 import type { Call } from '../../gate/invoke.ts'
 import { challenge, readBearer } from './bearer.ts'
 import type { HttpDoorParts } from './parts.ts'
@@ -15,7 +16,12 @@ export type Exchange = {
   readonly signal: AbortSignal
 }
 
-type Place = { readonly method: HttpRoute['method']; readonly path: string }
+type Place = {
+  readonly method: HttpRoute['method']
+  readonly path: string
+  /** Everything that a request here can leave in the audit log; a private route adds `tokenEvents` by itself. */
+  readonly events: readonly EventCode[]
+}
 
 /** A private handler cannot be written without the principal that only authentication gives. */
 export type Route =

@@ -40,6 +40,7 @@ export function signInRoutes({ login, setup, unauthenticatedLimit }: Parts): rea
       method: 'POST',
       path: '/api/v1/login',
       public: true,
+      events: ['login.succeeded', 'login.failed'],
       handle: async (exchange) => login(await attempt(exchange, loginInput), exchange.remoteAddress),
     })
   if (setup)
@@ -48,9 +49,10 @@ export function signInRoutes({ login, setup, unauthenticatedLimit }: Parts): rea
         method: 'POST',
         path: '/api/v1/setup',
         public: true,
+        events: ['setup.started', 'setup.completed', 'setup.failed'],
         handle: async (exchange) => setup(await attempt(exchange, setupInput), exchange.remoteAddress),
       },
-      { method: 'GET', path: '/setup', public: true, handle: sendSetupPage },
+      { method: 'GET', path: '/setup', public: true, events: [], handle: sendSetupPage },
     )
   return routes
 }

@@ -13,6 +13,7 @@ export function webhookRoutes({ receive, unauthenticatedLimit }: HttpDoorParts):
       method: 'POST',
       path: '/hooks/:connection',
       public: true,
+      events: ['webhook.received', 'webhook.refused', 'webhook.refused-again'],
       handle: async ({ request, reply, remoteAddress }) => {
         const { connection } = request.params as { connection: string }
         const body = await readAll(request.raw)

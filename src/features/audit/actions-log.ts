@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
+import { clockAcceptedCode } from './event.ts'
 import type { AuditLog } from './log.ts'
 
 type Log = Pick<AuditLog, 'verify' | 'checkpoint' | 'vkey' | 'fingerprint' | 'status' | 'acceptClock'>
@@ -88,6 +89,7 @@ function acceptClockAction(log: Log): Action {
       'Says that the clock of the server is right although older entries have a later time. Signing, which stopped, goes on.',
     access: 'write',
     http: { method: 'POST', path: '/audit/clock' },
+    events: [clockAcceptedCode],
     input: z.strictObject({}),
     output: z.object({ index: z.int().describe('Index of the entry that records it.') }),
     resource: wholeLog,

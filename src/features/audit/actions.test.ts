@@ -43,6 +43,8 @@ testOnEach('the actions act on the audit log', auditMigrations, async (database)
     [...actions.values()].map(({ name, access, http }) => `${name} ${access} ${http.method} ${http.path}`),
     [
       'audit.events.search read GET /audit/events',
+      'audit.events.follow read GET /audit/follow',
+      'audit.principals.touched read GET /audit/touched/{principal}',
       'audit.events.get read GET /audit/events/{index}',
       'audit.events.prove read GET /audit/events/{index}/proof',
       'audit.log.verify read POST /audit/verify',

@@ -157,6 +157,7 @@ export function columnsOf(words: Readonly<Record<string, unknown>>, placement: O
     at: String(words['at']),
     code: String(words['code']),
     subject: text(placement.subject),
+    behalf: text(placement.onBehalfOf),
     action: text(words['action']),
     resource_type: text(placement.resource?.type),
     resource_id: text(placement.resource?.id),

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { canonicalJson } from '../../lib/canonical.ts'
 import { isId } from '../../lib/ids.ts'
+import { catalogue } from './catalogue.ts'
 import type { AuditEvent } from './event.ts'
 
 /** An entry bundle gives each entry's length in 16 bits (tlog-tiles, "Log entries"). */
@@ -34,11 +35,10 @@ const personalTypes = new Set(['user', 'agent', 'principal'])
 /**
  * Sorts an event into what the leaf may say and what is sealed. Principal ids become pseudonyms; names, token ids, input
  * hashes (unsalted, so guessable), details and everything that is not in the form of one of our words or ids is sealed.
- * Throws only for a code that is not of the stable form, which is a bug.
+ * Throws only for a code that is not in the catalogue, which is a bug.
  */
 export function draftOf(event: AuditEvent, at: string): Draft {
-  if (!/^[a-z]+(\.[a-z][a-z-]*)+$/.test(event.code) || event.code.length > 64)
-    throw new TypeError('An audit code is lower case words joined by dots')
+  if (!Object.hasOwn(catalogue, event.code)) throw new TypeError('An audit code is one of the catalogue')
   const { principal, resource, decision } = event
   const open: Record<string, unknown> = {}
   const sealed: Record<string, unknown> = {}

@@ -1,7 +1,8 @@
+import type { EventCode } from './catalogue.ts'
+
 /** One thing that happened, as the rooms tell it to the log. entry.ts decides what of it is public to the log's readers. */
 export type AuditEvent = {
-  /** Stable: `action.started`, `login.failed`, `server.started` … Lower case words joined by dots. */
-  readonly code: string
+  readonly code: EventCode
   readonly principal?: {
     readonly id: string
     readonly kind: string
@@ -24,7 +25,7 @@ export type AuditEvent = {
 }
 
 /** What `forget` records; verify-log.ts excuses the missing payloads of exactly these subjects. */
-export const forgottenCode = 'audit.subject.forgotten'
+export const forgottenCode = 'audit.subject.forgotten' satisfies EventCode
 
 /** Somebody looked at the clock and says that it is right: entries before this one no longer hold up signing. */
-export const clockAcceptedCode = 'log.clock-accepted'
+export const clockAcceptedCode = 'log.clock-accepted' satisfies EventCode

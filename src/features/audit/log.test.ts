@@ -94,7 +94,11 @@ testOnEach('an append resolves only when another connection could read it', audi
 
 testOnEach('an event with a bad code is a bug of its caller alone', auditMigrations, async (db) => {
   const log = await openOn(db)
-  const outcomes = await Promise.allSettled([log.append(event), log.append({ code: 'Free Text\n' }), log.append(event)])
+  const outcomes = await Promise.allSettled([
+    log.append(event),
+    log.append({ code: 'Free Text\n' as 'server.started' }),
+    log.append(event),
+  ])
 
   assert.deepEqual(
     outcomes.map(({ status }) => status),
@@ -232,6 +236,7 @@ testOnEach('search finds by every filter, newest first, page by page', auditMigr
     { ...event, principal: { id: bob, kind: 'user' }, resource: { type: 'connection', id: connection } },
     { ...event, action: 'identity.users.get', resource: { type: 'user', id: bob } },
     { code: 'server.stopped' },
+    { code: 'action.started', principal: { id: newId('agt'), kind: 'agent', onBehalfOf: bob }, action: 'x.thing.do' },
   ]
   for (const one of events) {
     await log.append(one)
@@ -241,7 +246,7 @@ testOnEach('search finds by every filter, newest first, page by page', auditMigr
     (await log.search(query)).items.map(({ index }) => index)
 
   const cases: [Parameters<typeof log.search>[0], number[]][] = [
-    [{}, [4, 3, 2, 1, 0]],
+    [{}, [5, 4, 3, 2, 1, 0]],
     [{ principal: ada }, [3, 1, 0]],
     [{ principal: bob }, [2]],
     [{ principal: newId('usr') }, []],
@@ -252,14 +257,19 @@ testOnEach('search finds by every filter, newest first, page by page', auditMigr
     [{ resource: `connection/${connection}` }, [2]],
     [{ resource: `user/${bob}` }, [3]],
     [{ resource: 'inventory/*' }, [1, 0]],
-    [{ from: '2026-01-01T00:00:02Z' }, [4, 3, 2]],
+    [{ from: '2026-01-01T00:00:02Z' }, [5, 4, 3, 2]],
     [{ to: '2026-01-01T00:00:02Z' }, [1, 0]],
     [{ principal: ada, code: 'action.started', from: '2026-01-01T00:00:01.000Z' }, [3]],
+    [{ onBehalfOf: bob }, [5]],
+    [{ onBehalfOf: ada }, []],
+    [{ after: 1 }, [2, 3, 4, 5]],
+    [{ after: 1, notAction: 'identity.users.get' }, [2, 4, 5]],
+    [{ after: 5 }, []],
   ]
   for (const [query, found] of cases) assert.deepEqual(await indexes(query), found, JSON.stringify(query))
   const first = await log.search({ limit: 2 })
   const second = await log.search({ limit: 3, cursor: first.next! })
-  assert.deepEqual([first.next, second.next, second.items.map(({ index }) => index)], ['3', null, [2, 1, 0]])
+  assert.deepEqual([first.next, second.next, second.items.map(({ index }) => index)], ['4', '1', [3, 2, 1]])
 })
 
 testOnEach('a read event is the event that was recorded', auditMigrations, async (db) => {

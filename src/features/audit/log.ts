@@ -6,6 +6,7 @@ import { makeCheckpoints, sizeOf } from './checkpoints.ts'
 import { makeCommitter } from './commit.ts'
 import { draftOf } from './entry.ts'
 import { type AuditEvent, clockAcceptedCode } from './event.ts'
+import { makeFollow } from './follow.ts'
 import { makeForget } from './forget.ts'
 import { makeHeads } from './head.ts'
 import { type Lease, makeLease } from './lease.ts'
@@ -108,6 +109,8 @@ export async function openLog(parts: LogParts) {
     exportTo: reading.exportTo,
     search: search.search,
     read: search.read,
+    touched: search.touched,
+    follow: makeFollow({ search: search.search, size: async () => (await reader.head())?.size ?? 0 }),
     forget: makeForget({ database, store, reader, subjects, committer, now }),
     /** Derives everything again from the stored entries; see verify-log.ts. */
     verify: (signal?: AbortSignal) => verifyLog({ database, rootKey, ...(signal && { signal }) }),

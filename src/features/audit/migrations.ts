@@ -64,6 +64,20 @@ export const auditMigrations: readonly Migration[] = [
       'create table audit_witness (name text primary key, size bigint not null, at text not null, fault text)',
     ]),
   },
+  {
+    id: 103,
+    name: 'on whose behalf an audit event was',
+    sqlite: [
+      'alter table audit_entry add column behalf text',
+      `update audit_entry set behalf = json_extract(cast(leaf as text), '$.onBehalfOf')`,
+      'create index audit_entry_behalf on audit_entry (behalf) where behalf is not null',
+    ],
+    postgres: [
+      `alter table audit_entry add column behalf ${text}`,
+      `update audit_entry set behalf = convert_from(leaf, 'UTF8')::json ->> 'onBehalfOf'`,
+      'create index audit_entry_behalf on audit_entry (behalf, idx) where behalf is not null',
+    ],
+  },
 ]
 
 function same(statements: readonly string[]): Pick<Migration, 'sqlite' | 'postgres'> {

@@ -32,6 +32,8 @@ export type AuditRecord = {
 
 export type SearchQuery = {
   readonly principal?: string
+  /** The user that an agent worked for. */
+  readonly onBehalfOf?: string
   readonly action?: string
   /** `type`, or `type/id`. */
   readonly resource?: string
@@ -44,12 +46,27 @@ export type SearchQuery = {
   readonly limit?: number
   /** `next` of the page before. */
   readonly cursor?: string
+  /** Oldest first, from the entry behind this index on. */
+  readonly after?: number
+  readonly notAction?: string
+}
+
+/** What a principal did to one thing: how often, with which end, and when. */
+export type Touched = {
+  readonly resource: { readonly type: string; readonly id?: string }
+  readonly action?: string
+  readonly entries: number
+  readonly succeeded: number
+  readonly failed: number
+  readonly first: string
+  readonly last: string
+  readonly lastIndex: number
 }
 
 type Parts = { readonly reader: StoreReader; readonly subjects: ReturnType<typeof makeSubjects> }
 
 export function makeSearch({ reader, subjects }: Parts) {
-  /** One page of events, newest first. `next` is null at the end. */
+  /** One page of events, newest first (oldest first with `after`). `next` is null at the end. */
   async function search(query: SearchQuery): Promise<{ items: AuditRecord[]; next: string | null }> {
     const limit = Math.min(query.limit ?? 50, 200)
     const filter = await filterOf(reader, query, limit + 1)
@@ -81,7 +98,23 @@ export function makeSearch({ reader, subjects }: Parts) {
     return new Map(rows.map((row) => [row.id, subjects.open(row)]))
   }
 
-  return { search, read }
+  /** Everything that a principal touched, itself or through an agent, at most 1000 rows, the latest first. */
+  async function touched(principal: string): Promise<Touched[]> {
+    const subject = await reader.subjectOf(mappingId(principal))
+    if (!subject) return []
+    const rows = await reader.touched(subject.id, 1000)
+    const people = await reader.subjects([
+      ...new Set(rows.map(({ id }) => id ?? '').filter((id) => id.startsWith('sub_'))),
+    ])
+    const names = new Map(people.map((row) => [row.id, row.principal_id]))
+    return rows.map(({ type, id, action, ...numbers }) => ({
+      resource: { type, ...(id !== null && { id: names.get(id) ?? id }) },
+      ...(action !== null && { action }),
+      ...numbers,
+    }))
+  }
+
+  return { search, read, touched }
 }
 
 /** What a leaf says, as entry.ts wrote it. The log's own bytes, so their form is known. */
@@ -112,7 +145,9 @@ export function parseLeaf(leaf: Buffer): Leaf {
 async function filterOf(reader: StoreReader, query: SearchQuery, limit: number): Promise<Filter | undefined> {
   const { action, code, outcome, from, to, cursor } = query
   const subject = query.principal === undefined ? undefined : await reader.subjectOf(mappingId(query.principal))
+  const behalf = query.onBehalfOf === undefined ? undefined : await reader.subjectOf(mappingId(query.onBehalfOf))
   if (query.principal !== undefined && !subject) return undefined
+  if (query.onBehalfOf !== undefined && !behalf) return undefined
   const [resourceType, ...rest] = query.resource?.split('/') ?? []
   const resourceId = rest.length > 0 ? rest.join('/') : undefined
   if ([action, code, outcome, resourceType].some((word) => word !== undefined && !isWord(word))) return undefined
@@ -121,6 +156,9 @@ async function filterOf(reader: StoreReader, query: SearchQuery, limit: number):
   const person = resourceId === undefined ? undefined : await reader.subjectOf(resourceId)
   return {
     ...(subject && { subject: subject.id }),
+    ...(behalf && { behalf: behalf.id }),
+    ...(query.after !== undefined && { after: query.after }),
+    ...(query.notAction !== undefined && { notAction: query.notAction }),
     ...(action !== undefined && { action }),
     ...(code !== undefined && { code }),
     ...(outcome !== undefined && { outcome }),

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Database } from '../../lib/db/database.ts'
 import { type HeadRow, headOf, type KeyRow, type Reader, type Tables } from './store.ts'
 import type { SubjectRow } from './subject.ts'
@@ -12,7 +13,10 @@ export type StoredEntry = {
 }
 export type Filter = {
   readonly subject?: string
+  readonly behalf?: string
   readonly action?: string
+  /** Every action but this one. */
+  readonly notAction?: string
   readonly code?: string
   readonly outcome?: string
   readonly resourceType?: string
@@ -21,9 +25,22 @@ export type Filter = {
   /** ISO 8601 UTC with milliseconds: `from` inclusive, `to` exclusive. */
   readonly from?: string
   readonly to?: string
-  /** Only entries with a smaller index. */
+  /** Only entries with a smaller index; newest first. */
   readonly before?: number
+  /** Only entries with a larger index; oldest first. */
+  readonly after?: number
   readonly limit: number
+}
+export type TouchedRow = {
+  readonly type: string
+  readonly id: string | null
+  readonly action: string | null
+  readonly entries: number
+  readonly succeeded: number
+  readonly failed: number
+  readonly first: string
+  readonly last: string
+  readonly lastIndex: number
 }
 export type StoreReader = ReturnType<typeof readerOn>
 
@@ -106,11 +123,13 @@ function eventsOn(db: Reader) {
       const [entry] = await withPayloads(db, [row])
       return entry
     },
-    /** Newest first. */
+    /** Newest first, unless `after` is given. */
     async search(filter: Filter): Promise<StoredEntry[]> {
       let query = db.selectFrom('audit_entry').select(['idx', 'leaf', 'hash', 'subject'])
       if (filter.subject !== undefined) query = query.where('subject', '=', filter.subject)
+      if (filter.behalf !== undefined) query = query.where('behalf', '=', filter.behalf)
       if (filter.action !== undefined) query = query.where('action', '=', filter.action)
+      if (filter.notAction !== undefined) query = query.where(sql<boolean>`action is distinct from ${filter.notAction}`)
       if (filter.code !== undefined) query = query.where('code', '=', filter.code)
       if (filter.outcome !== undefined) query = query.where('outcome', '=', filter.outcome)
       if (filter.resourceType !== undefined) query = query.where('resource_type', '=', filter.resourceType)
@@ -118,7 +137,36 @@ function eventsOn(db: Reader) {
       if (filter.from !== undefined) query = query.where('at', '>=', filter.from)
       if (filter.to !== undefined) query = query.where('at', '<', filter.to)
       if (filter.before !== undefined) query = query.where('idx', '<', filter.before)
-      return withPayloads(db, await query.orderBy('idx', 'desc').limit(filter.limit).execute())
+      if (filter.after !== undefined) query = query.where('idx', '>', filter.after)
+      const order = filter.after === undefined ? 'desc' : 'asc'
+      return withPayloads(db, await query.orderBy('idx', order).limit(filter.limit).execute())
+    },
+    /** Everything that a subject did, or had done for it: one row for each thing and action, the latest first. */
+    async touched(subject: string, limit: number): Promise<TouchedRow[]> {
+      const rows = await db
+        .selectFrom('audit_entry')
+        .select((eb) => [
+          'resource_type as type',
+          'resource_id as id',
+          'action',
+          eb.fn.countAll().as('entries'),
+          sql<number>`sum(case when outcome = 'ok' then 1 else 0 end)`.as('succeeded'),
+          sql<number>`sum(case when outcome <> 'ok' then 1 else 0 end)`.as('failed'),
+          eb.fn.min('at').as('first'),
+          eb.fn.max('at').as('last'),
+          eb.fn.max('idx').as('lastIndex'),
+        ])
+        .where((eb) => eb.or([eb('subject', '=', subject), eb('behalf', '=', subject)]))
+        .where('resource_type', 'is not', null)
+        .groupBy(['resource_type', 'resource_id', 'action'])
+        .orderBy('lastIndex', 'desc')
+        .limit(limit)
+        .execute()
+      const numbers = ['entries', 'succeeded', 'failed', 'lastIndex'] as const
+      return rows.map((row) => ({
+        ...row,
+        ...Object.fromEntries(numbers.map((n) => [n, Number(row[n])])),
+      })) as TouchedRow[]
     },
     async subjectOf(principalId: string): Promise<SubjectRow | undefined> {
       return db.selectFrom('audit_subject').selectAll().where('principal_id', '=', principalId).executeTakeFirst()

@@ -7,6 +7,7 @@ export type EntryRow = {
   readonly at: string
   readonly code: string
   readonly subject: string | null
+  readonly behalf: string | null
   readonly action: string | null
   readonly resource_type: string | null
   readonly resource_id: string | null
@@ -120,6 +121,7 @@ const entryColumns = [
   'at',
   'code',
   'subject',
+  'behalf',
   'action',
   'resource_type',
   'resource_id',
@@ -128,7 +130,7 @@ const entryColumns = [
   'hash',
 ] as const satisfies readonly (keyof EntryRow)[]
 
-// 128 rows of 10 columns stay far below both databases' parameter limits (32,766 and 65,535).
+// 128 rows of 11 columns stay far below both databases' parameter limits (32,766 and 65,535).
 const chunkRows = 128
 
 /** Many rows in few statements. Their text is built once per row count: a query builder's tree per row costs more than the hashing. */

@@ -68,6 +68,8 @@ export const routes: readonly (readonly [name: string, access: Access])[] = [
   ['approvals.requests.approve', 'write'],
   ['approvals.requests.deny', 'write'],
   ['audit.events.search', 'read'],
+  ['audit.events.follow', 'read'],
+  ['audit.principals.touched', 'read'],
   ['audit.events.get', 'read'],
   ['audit.events.prove', 'read'],
   ['audit.log.verify', 'read'],

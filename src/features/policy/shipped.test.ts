@@ -76,6 +76,8 @@ const oracle: Readonly<Record<string, string>> = {
   'approvals.requests.approve': '---p-p ------ -',
   'approvals.requests.deny': '---p-p ------ -',
   'audit.events.search': '----pp ----pp -',
+  'audit.events.follow': '----pp ----pp -',
+  'audit.principals.touched': '----pp ----pp -',
   'audit.events.get': '----pp ----pp -',
   'audit.events.prove': '----pp ----pp -',
   'audit.log.verify': '----pp ----pp -',

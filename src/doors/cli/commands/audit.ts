@@ -2,79 +2,16 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'nod
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { CliError, type Json } from '../client.ts'
-import { findId } from '../names.ts'
-import { fields, makeProgress, print, table } from '../output.ts'
+import { fields, makeProgress, print } from '../output.ts'
 import type { Shell } from '../program.ts'
+import { addSearching } from './audit-search.ts'
 
 /** `atlas audit`: read the log, export it, prove it. */
 export function addAudit(program: Command, shell: Shell): void {
   const audit = program.command('audit').summary('read, export and verify the tamper-evident log')
-  addReading(audit, shell)
+  addSearching(audit, shell)
   addProving(audit, shell)
   addKeeping(audit, shell)
-}
-
-function addReading(audit: Command, shell: Shell): void {
-  audit
-    .command('events')
-    .summary('search the log, newest first')
-    .option('--principal <user>', 'who acted, by name or id')
-    .option('--action <name>', 'which action')
-    .option('--resource <id>', 'what it was done to')
-    .option('--code <code>', 'event code such as action.failed')
-    .option('--outcome <outcome>', 'ok or a problem type such as denied')
-    .option('--from <time>', 'not before: a day such as 2026-11-01, or a time (ISO 8601), in UTC')
-    .option('--to <time>', 'before: a day or a time')
-    .option('-n, --limit <count>', 'how many', '50')
-    .option('--cursor <cursor>', 'go on where an earlier page ended')
-    .action(async (options: Record<string, string>) => {
-      const client = shell.client()
-      const { principal, from, to, ...rest } = options
-      const answer = await client.get('/audit/events', {
-        ...rest,
-        ...(principal && { principal: await findId(client, 'principal', principal) }),
-        ...(from && { from: readTime(from, '--from') }),
-        ...(to && { to: readTime(to, '--to') }),
-      })
-      const rows = answer['items'] as Json[]
-      print(
-        shell.output(),
-        answer,
-        () =>
-          table(
-            rows,
-            {
-              index: (r) => r['index'],
-              at: (r) => r['at'],
-              code: (r) => r['code'],
-              principal: (r) =>
-                (r['principal'] as Json | undefined)?.['name'] ??
-                (r['principal'] as Json | undefined)?.['id'] ??
-                r['principal'],
-              action: (r) => r['action'],
-              resource: (r) => (r['resource'] as Json | undefined)?.['id'],
-              outcome: (r) => r['outcome'],
-            },
-            'No such events.',
-          ) + (answer['next'] ? `\nMore: --cursor ${answer['next']}` : ''),
-      )
-    })
-  audit
-    .command('show <index>')
-    .summary('one event with its proof')
-    .action(async (index: string) => {
-      const answer = await shell.client().get(`/audit/events/${encodeURIComponent(index)}`)
-      print(shell.output(), answer, () => fields(answer))
-    })
-}
-
-/** A day counts from its first moment; a time without a zone is in UTC, as all times of the log are. */
-function readTime(text: string, option: string): string {
-  const full = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', 'T')
-  const time = Date.parse(/(Z|[+-]\d\d:?\d\d)$/.test(full) ? full : `${full}Z`)
-  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(time))
-    throw new CliError(`${option} ${text}: write it as 2026-11-01 or 2026-11-01T08:30:00Z`, 2)
-  return new Date(time).toISOString()
 }
 
 function addKeeping(audit: Command, shell: Shell): void {
