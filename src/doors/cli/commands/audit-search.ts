@@ -49,7 +49,7 @@ export function addSearching(audit: Command, shell: Shell): void {
 
 function filtered(command: Command): Command {
   return command
-    .option('--principal <id>', 'who acted')
+    .option('--principal <user>', 'who acted, by name or id')
     .option('--on-behalf-of <id>', 'the user that an agent worked for')
     .option('--action <name>', 'which action')
     .option('--resource <id>', 'what it was done to: type or type/id')
@@ -57,8 +57,8 @@ function filtered(command: Command): Command {
     .option('--secret <id>', 'which secret')
     .option('--code <code>', 'event code such as action.failed')
     .option('--outcome <outcome>', 'ok or a problem type such as denied')
-    .option('--from <time>', 'not before (ISO 8601)')
-    .option('--to <time>', 'before (ISO 8601)')
+    .option('--from <time>', 'not before: a day such as 2026-11-01, or a time (ISO 8601), in UTC')
+    .option('--to <time>', 'before: a day or a time')
 }
 
 function addEvents(audit: Command, shell: Shell): void {
@@ -69,7 +69,8 @@ function addEvents(audit: Command, shell: Shell): void {
     .option('-o, --output <file>', 'write all that is found there')
     .addOption(new Option('--format <format>', 'of the file').choices(['jsonl', 'csv']).default('jsonl'))
     .option('--proofs', 'with -o and jsonl: each event with its .tlog-proof')
-    .action(async ({ output, format, proofs, ...filters }: Filters) => {
+    .action(async ({ output, format, proofs, ...given }: Filters) => {
+      const filters = await meant(shell, given)
       if (output !== undefined) return save(shell, filters, String(output), String(format), proofs === true)
       const answer = await shell.client().get('/audit/events', filters)
       const more = answer['next'] ? `\nMore: --cursor ${answer['next']}` : ''
@@ -86,7 +87,27 @@ function eventTable(rows: Json[]): string {
   return table(rows, columns, 'No such events.')
 }
 
-async function tail(shell: Shell, filters: Filters, limit: string, follow: boolean): Promise<void> {
+/** The filters as the server takes them: names as ids, days as times. */
+async function meant(shell: Shell, { principal, from, to, ...rest }: Filters): Promise<Filters> {
+  return {
+    ...rest,
+    ...(principal && { principal: await findId(shell.client(), 'principal', String(principal)) }),
+    ...(from && { from: readTime(String(from), '--from') }),
+    ...(to && { to: readTime(String(to), '--to') }),
+  }
+}
+
+/** A day counts from its first moment; a time without a zone is in UTC, as all times of the log are. */
+function readTime(text: string, option: string): string {
+  const full = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', 'T')
+  const time = Date.parse(/(Z|[+-]\d\d:?\d\d)$/.test(full) ? full : `${full}Z`)
+  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(time))
+    throw new CliError(`${option} ${text}: write it as 2026-11-01 or 2026-11-01T08:30:00Z`, 2)
+  return new Date(time).toISOString()
+}
+
+async function tail(shell: Shell, given: Filters, limit: string, follow: boolean): Promise<void> {
+  const filters = await meant(shell, given)
   const { json, out } = shell.output()
   const write = (rows: Json[]): void => {
     for (const row of rows) out.write(json ? `${JSON.stringify(row)}\n` : `${lineOf(row)}\n`)
