@@ -4,16 +4,19 @@ import { availableParallelism } from 'node:os'
 import { startPostgres } from '../src/testing/postgres.ts'
 
 /**
- * Runs the tests with one PostgreSQL for all files. `--fast` leaves out test/slow and test/e2e (npm run check);
+ * Runs the tests with one PostgreSQL for all files. `--fast` (npm run check) leaves out what needs whole systems: the running program
+ * (test/e2e and its like), real systems, random faults, and the simulators with their connectors;
  * other arguments are file patterns.
  */
 const args = process.argv.slice(2)
 const fast = args.includes('--fast')
+const slow =
+  /^test\/(e2e|slow|real|faults|anomalies)|^simulators\/|^src\/(features\/audit\/log-crash|features\/audit\/lease|features\/inventory\/machines\/quality)\.test\.ts$/
 const patterns = args.filter((arg) => !arg.startsWith('--'))
 const files = globSync(
   patterns.length > 0 ? patterns : ['src/**/*.test.ts', 'simulators/**/*.test.ts', 'test/**/*.test.ts'],
 )
-  .filter((file) => !file.includes('node_modules') && !(fast && /^test\/(e2e|slow)\//.test(file)))
+  .filter((file) => !file.includes('node_modules') && !(fast && slow.test(file)))
   .sort()
 const postgres = await startPostgres()
 const env = { ...process.env, ATLAS_TEST_POSTGRES: postgres.url, ...(fast && { ATLAS_TEST_FAST: '1' }) }

@@ -253,7 +253,7 @@ test('A token that may write is warned of, a reader is not (claims: A35)', async
   assert.equal(writer.warnings?.[0], 'The account is a superuser. Use an account that may only view.')
 })
 
-const demo = '/work/shared/data/netbox-demo.json'
+const demo = new URL('../../../shared/data/netbox-demo.json', import.meta.url).pathname
 test("The community's demo estate comes in with its counts", {
   skip: existsSync(demo) ? false : 'the demo data is not on this machine',
 }, async (t) => {

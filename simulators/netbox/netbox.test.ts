@@ -471,7 +471,7 @@ test('Collections from a file are served with every filter', async (t) => {
   )
 })
 
-const demo = '/work/shared/data/netbox-demo.json'
+const demo = new URL('../../../shared/data/netbox-demo.json', import.meta.url).pathname
 test("The community's demo estate is served with its counts", {
   skip: existsSync(demo) ? false : 'the demo data is not on this machine',
 }, async () => {
