@@ -1,8 +1,4 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { makeCompany } from '../lib/company.ts'
+import { runAlone } from '../lib/run.ts'
 import { startVpsa } from './start.ts'
 
 const usage = `node simulators/zadara-vpsa/main.ts [options]
@@ -13,50 +9,10 @@ const usage = `node simulators/zadara-vpsa/main.ts [options]
   --ca-dir DIR   where ca.pem and the credential files are written (a new folder)
 Prints one JSON line when it is ready. SIGINT or SIGTERM ends it.`
 
-const number = { type: 'string' } as const
-const { values } = parseArgs({
-  options: {
-    port: number,
-    devices: number,
-    vms: number,
-    seed: number,
-    flaws: number,
-    'ca-dir': { type: 'string' },
-    help: { type: 'boolean' },
-  },
+await runAlone({
+  system: 'zadara-vpsa',
+  folder: 'vpsa-simulator-',
+  usage,
+  start: ({ truth, port }) => startVpsa({ truth, port }),
+  files: ({ writeCredential }) => ({ writeCredentialFile: ['credential-write.json', JSON.stringify(writeCredential)] }),
 })
-if (values.help) {
-  process.stdout.write(`${usage}\n`)
-  process.exit(0)
-}
-const whole = (name: 'port' | 'devices' | 'vms' | 'seed' | 'flaws', otherwise: number): number => {
-  const text = values[name] ?? String(otherwise)
-  if (/^\d{1,9}$/.test(text)) return Number(text)
-  process.stderr.write(`--${name} is not a number\n\n${usage}\n`)
-  process.exit(2)
-}
-
-const truth = makeCompany({
-  devices: whole('devices', 288),
-  vms: whole('vms', 400),
-  seed: whole('seed', 1),
-  copies: whole('flaws', 0),
-})
-const vpsa = await startVpsa({ truth, port: whole('port', 0) })
-const folder = values['ca-dir'] ?? mkdtempSync(join(tmpdir(), 'vpsa-simulator-'))
-mkdirSync(folder, { recursive: true })
-const kept = (name: string, content: string, mode = 0o600): string => {
-  const file = join(folder, name)
-  writeFileSync(file, content, { mode })
-  return file
-}
-const files = {
-  caFile: kept('ca.pem', vpsa.caPem, 0o644),
-  credentialFile: kept('credential.json', JSON.stringify(vpsa.credential)),
-  writeCredentialFile: kept('credential-write.json', JSON.stringify(vpsa.writeCredential)),
-  adminTokenFile: kept('sim-admin', vpsa.adminToken),
-}
-process.stdout.write(`${JSON.stringify({ system: 'zadara-vpsa', url: vpsa.url, ...files })}\n`)
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => vpsa.stop().then(() => process.exit(0)))
-}
