@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Database } from '../../lib/db/database.ts'
-import { post } from '../../lib/post.ts'
+import { makeOutbound } from '../../lib/outbound.ts'
 import type { Policy } from '../../lib/tlog-policy.ts'
 import { makeCheckpoints, sizeOf } from './checkpoints.ts'
 import { makeCommitter } from './commit.ts'
@@ -135,7 +135,8 @@ async function statusOf(reader: ReturnType<typeof makeReader>, lease: Lease, now
 type Witnessed = Omit<Parameters<typeof makeWitnesses>[0], 'policy' | 'record' | 'send'> & { database: Database }
 
 function openWitnesses(policy: Policy | undefined, { database, ...rest }: Witnessed) {
-  const witnesses = policy && makeWitnesses({ ...rest, policy, record: makeWitnessRecord(database), send: post })
+  const witnesses =
+    policy && makeWitnesses({ ...rest, policy, record: makeWitnessRecord(database), send: makeOutbound() })
   return {
     witnesses,
     /**

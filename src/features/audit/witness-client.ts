@@ -1,11 +1,11 @@
 import { cosignedAt } from '../../lib/cosignature.ts'
-import type { post } from '../../lib/post.ts'
+import type { Send } from '../../lib/outbound.ts'
 import { NoteError, parseNote } from '../../lib/signed-note.ts'
 import type { PolicyWitness } from '../../lib/tlog-policy.ts'
 import { sizeOf } from './checkpoints.ts'
 
 type Parts = {
-  readonly send: typeof post
+  readonly send: Send
   readonly proveConsistency: (older: number, newer: number) => Promise<readonly Buffer[]>
 }
 
@@ -31,9 +31,10 @@ export function makeWitnessClient({ send, proveConsistency }: Parts) {
       const proof = (await proveConsistency(old, size)).map((hash) => `${hash.toString('base64')}\n`)
       const headers = { 'content-type': 'text/plain; charset=utf-8' }
       const body = `old ${old}\n${proof.join('')}\n${checkpoint}`
-      const answer = await send(`${url}/add-checkpoint`, body, headers, answerMs)
-      if (answer.status === 200) return validLines(checkpoint, answer.body, witnesses)
-      const theirs = answer.status === 409 ? sizeIn(answer.body) : undefined
+      const answer = await send({ url: `${url}/add-checkpoint`, headers, body, timeoutMs: answerMs })
+      const text = answer.body.toString('utf8')
+      if (answer.status === 200) return validLines(checkpoint, text, witnesses)
+      const theirs = answer.status === 409 ? sizeIn(text) : undefined
       if (theirs !== undefined && theirs > size)
         throw new Contradicted(
           `the witness has cosigned ${theirs} entries, and this log has ${size}: was the database put back?`,

@@ -1,4 +1,4 @@
-import type { post } from '../../lib/post.ts'
+import type { Send } from '../../lib/outbound.ts'
 import type { Policy, PolicyWitness } from '../../lib/tlog-policy.ts'
 import { sizeOf } from './checkpoints.ts'
 import type { AuditEvent } from './event.ts'
@@ -15,7 +15,7 @@ type Parts = {
   readonly isSigner: () => boolean
   readonly now: () => Date
   readonly onFault: (error: unknown) => void
-  readonly send: typeof post
+  readonly send: Send
 }
 
 const roundMs = 10_000
