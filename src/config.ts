@@ -58,6 +58,11 @@ export const settings = {
     .default(3600),
   ATLAS_RATE_LIMIT_RPM: z.coerce.number().int().min(1).max(10_000_000).default(100),
   ATLAS_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  ATLAS_METRICS_TOKEN: z
+    .string()
+    .min(32, 'must have 32 characters or more; make one with: atlas secrets gen')
+    .transform((value) => new Secret(value))
+    .optional(),
   ATLAS_AUDIT_ORIGIN: z
     .string()
     .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, 'must look like atlas.example.org/audit')

@@ -45,7 +45,7 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     init: keyring.init,
     ...makeWriting({ store, keyring, sealing, known, now }),
     ...makeStaging({ store, keyring, sealing, known, now }),
-    ...makeRotation({ store }),
+    ...makeRotation({ store, now }),
     ...makeKeys({ store, keyring, sealing }),
     ...makeReading({ store, sealing, known, now, usage }),
     usage: usage.usage,
