@@ -19,7 +19,7 @@ const durations = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
 
 export type Sources = {
   readonly audit: Pick<AuditLog, 'status'>
-  readonly vault: Pick<Vault, 'rotationCounts' | 'keys'>
+  readonly vault: Pick<Vault, 'rotationCounts' | 'keys' | 'currentIncident'>
   readonly connections: Pick<Connections, 'list'>
   readonly findings: Pick<Findings, 'summary'>
 }
@@ -126,7 +126,14 @@ async function vaultFamilies({ vault }: Sources): Promise<readonly Family[]> {
   const { living, soon, overdue } = await vault.rotationCounts()
   const keys = await vault.keys()
   const retired = keys.filter(({ state }) => state === 'retired').reduce((sum, { versions }) => sum + versions, 0)
+  const incident = await vault.currentIncident()
   return [
+    gauge('atlas_vault_incident_open', 'Whether everything is to be rotated.', incident ? 1 : 0),
+    gauge(
+      'atlas_vault_incident_waiting_secrets',
+      'Secrets that an open incident waits for.',
+      incident?.secrets.waiting ?? 0,
+    ),
     gauge('atlas_vault_secrets', 'Stored secrets.', living),
     gauge('atlas_vault_secrets_due_soon', 'Secrets that are to be changed soon.', soon),
     gauge('atlas_vault_secrets_overdue', 'Secrets that should have been changed by now.', overdue),

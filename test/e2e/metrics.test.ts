@@ -43,7 +43,11 @@ test('a room that cannot tell its figures is named, and the others go on', async
   }
   const text = await metrics.render({
     audit: { status: broken },
-    vault: { rotationCounts: async () => ({ living: 3, soon: 2, overdue: 1 }), keys: async () => [] },
+    vault: {
+      rotationCounts: async () => ({ living: 3, soon: 2, overdue: 1 }),
+      keys: async () => [],
+      currentIncident: async () => undefined,
+    },
     connections: { list: async () => [] },
     findings: { summary: broken },
   })
@@ -64,7 +68,7 @@ test("a caller's made-up action names are one figure, not many", async () => {
   }
   const sources = {
     audit: { status: nothing },
-    vault: { rotationCounts: nothing, keys: nothing },
+    vault: { rotationCounts: nothing, keys: nothing, currentIncident: nothing },
     connections: { list: nothing },
     findings: { summary: nothing },
   }

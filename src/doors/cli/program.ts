@@ -6,6 +6,7 @@ import { addConnections } from './commands/connections.ts'
 import { addExports } from './commands/exports.ts'
 import { addFindings } from './commands/findings.ts'
 import { addIdentity } from './commands/identity.ts'
+import { addIncident } from './commands/incident.ts'
 import { addInventory } from './commands/inventory.ts'
 import { addKeys } from './commands/keys.ts'
 import { addMachines } from './commands/machines.ts'
@@ -96,6 +97,7 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
   addVault(program, shell)
   addSignIn(program, shell)
   addKeys(program, shell)
+  addIncident(program, shell)
   addIdentity(program, shell)
   addTokens(program, shell)
   addPolicy(program, shell)
