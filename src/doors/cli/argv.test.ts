@@ -24,7 +24,8 @@ test('no command takes a secret as an argument: files, standard input and the te
   )
 
   // What names a file, or a thing that is not secret: an id, a name, a public key, a count.
-  const harmless = /<(path|file|field=path|id|secret|token|shares|principals?|connection|export)>|--vkey|--field|--shares <count>|--set <name=value>/
+  const harmless =
+    /<(path|file|field=path|id|secret|token|shares|principals?|connection|export)>|--vkey|--field|--shares <count>|--set <name=value>/
   assert.ok(all.length > 100)
   assert.deepEqual(
     secretive.filter((text) => !harmless.test(text)),
