@@ -318,6 +318,7 @@ function openIdentity(
     rootKey,
     now,
     sessionTokenTtlMs: config.ATLAS_TOKEN_EXPIRY * 1000,
+    sessionSecret: config.ATLAS_SESSION_SECRET,
     takeLogin: async (username, remoteAddress) => {
       const { delaySeconds } = throttle.take(username, remoteAddress ?? '127.0.0.1')
       await sleep(delaySeconds * 1000, undefined, { ref: false })

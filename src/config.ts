@@ -46,6 +46,11 @@ export const settings = {
   ATLAS_SECRET_KEY: secret.optional(),
   ATLAS_SECRET_KEY_PREVIOUS: secret.optional(),
   ATLAS_SEALED: z.stringbool().default(false),
+  ATLAS_SESSION_SECRET: z
+    .string()
+    .min(32, 'must have 32 characters or more; make one with: atlas secrets gen')
+    .transform((value) => new Secret(value))
+    .optional(),
   ATLAS_API_TOKEN: secret.optional(),
   ATLAS_DEFAULT_ADMIN_PASSWORD: secret.optional(),
   ATLAS_SSL_CERTFILE: z.string().min(1).optional(),
@@ -82,6 +87,7 @@ export const aliases: Readonly<Record<string, keyof typeof settings>> = {
   ATLAS_MCP_TOKEN: 'ATLAS_API_TOKEN',
   MCP_TOKEN: 'ATLAS_API_TOKEN',
   ATLAS_UI_PASSWORD: 'ATLAS_DEFAULT_ADMIN_PASSWORD',
+  ATLAS_UI_SECRET: 'ATLAS_SESSION_SECRET',
   SECRET_KEY: 'ATLAS_SECRET_KEY',
   ENCRYPTION_KEY: 'ATLAS_SECRET_KEY',
   CORS_ORIGINS: 'ATLAS_CORS_ORIGINS',
