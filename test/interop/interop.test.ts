@@ -1,0 +1,637 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { generateKeyPairSync, type KeyObject, randomBytes, sign, verify as verifyWithNode } from 'node:crypto'
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { freshPostgresUrl } from '../../src/testing/databases.ts'
+import { type Atlas, adminToken, type Cleanup, newFolder, startAtlas } from '../../src/testing/server.ts'
+import {
+  bundle,
+  filesOf,
+  flip,
+  noPython,
+  noteKey,
+  put,
+  type Run,
+  run,
+  signedNote,
+  tilePath,
+  unbundle,
+  verify,
+  writeLog,
+} from './material.ts'
+
+// What the product writes is verified by a program that was written from the specifications alone: verify.py beside this file.
+
+const hourMs = 3_600_000
+
+describe('verify.py by itself', { skip: noPython }, () => {
+  test('passes published vectors: RFC 8032, RFC 6962, signed-note, tlog-tiles, CCTV ML-DSA-44 (AUD-3, claims: C25)', async () => {
+    const { code, text } = await run('python3', [join(import.meta.dirname, 'vectors.py')])
+    assert.equal(code, 0, text)
+    assert.doesNotMatch(text, /FAIL/)
+    assert.match(text, /ok {3}CCTV ML-DSA-44 accumulated, 100 iterations/)
+  })
+
+  test("judges signatures, good and spoiled, as Node's OpenSSL does (AUD-3, claims: C25)", async () => {
+    const cases = [...signatures('ed25519', 12, 64), ...signatures('ml-dsa-44', 12, 2420), ...badHints()]
+    const program = [
+      'import json, sys',
+      `sys.path.insert(0, ${JSON.stringify(import.meta.dirname)})`,
+      'import verify',
+      'for line in sys.stdin:',
+      '    kind, key, message, signature = json.loads(line)',
+      '    check = verify.ed25519_verify if kind == "ed25519" else verify.mldsa44_verify',
+      '    print(check(bytes.fromhex(key), bytes.fromhex(message), bytes.fromhex(signature)))',
+    ].join('\n')
+    const input = cases.map(({ kind, raw, message, signature }) =>
+      JSON.stringify([kind, raw.toString('hex'), message.toString('hex'), signature.toString('hex')]),
+    )
+    const { code, text } = await run('python3', ['-c', program], {}, `${input.join('\n')}\n`)
+    assert.equal(code, 0, text)
+    const said = text.trim().split('\n')
+    assert.equal(said.length, cases.length)
+    for (const [i, { key, message, signature, what }] of cases.entries())
+      assert.equal(said[i], verifyWithNode(null, message, key, signature) ? 'True' : 'False', what)
+    assert.equal(said.filter((verdict) => verdict === 'True').length, 24)
+  })
+
+  test('verifies trees of every shape up to three levels of tiles (AUD-3, claims: C25)', async (t) => {
+    for (const size of [0, 1, 2, 3, 255, 256, 257, 513, 65_536, 70_000]) {
+      const folder = newFolder(t)
+      writeLog(folder, size)
+      const { code, text } = await verify('log', folder)
+      assert.equal(code, 0, `${size}: ${text}`)
+      assert.match(text, new RegExp(`verified +${size} entries`))
+    }
+  })
+
+  test('takes a pruned log only with its minimum index, and says what is not there (AUD-3, claims: C25)', async (t) => {
+    const folder = newFolder(t)
+    writeLog(folder, 70_000)
+    for (const index of [0, 1, 2]) {
+      rmSync(join(folder, tilePath('entries', index, 256)))
+      rmSync(join(folder, tilePath(0, index, 256)))
+    }
+    refused(await verify('log', folder), /tile\/0\/000: is not there .*--minimum 256 or more/)
+    refused(await verify('log', folder, '--minimum', '767'), /tile\/0\/002: is not there/)
+    const pruned = await verify('log', folder, '--minimum', '768')
+    assert.equal(pruned.code, 0, pruned.text)
+    assert.match(pruned.text, /verified +69232 entries/)
+    assert.match(pruned.text, /not there, below the minimum index 768: 3 of tile\/0, 3 of tile\/entries/)
+    for (let index = 3; index < 256; index++) rmSync(join(folder, tilePath('entries', index, 256)))
+    rmSync(join(folder, 'tile/1/000'))
+    // Hash 0 of tile/2 is now all that is left of the first 65,536 entries; level 0 still has tiles that hang in the air.
+    refused(await verify('log', folder, '--minimum', '65536'), /tile\/0\/003: cannot be verified/)
+    for (let index = 3; index < 256; index++) rmSync(join(folder, tilePath(0, index, 256)))
+    assert.equal((await verify('log', folder, '--minimum', '65536')).code, 0)
+    flip(folder, 'tile/2/000.p/1', 7)
+    refused(await verify('log', folder, '--minimum', '65536'), /checkpoint line 3/)
+  })
+
+  test('takes older partial tiles of a log that grew, and nothing else that is not in the log (AUD-3, claims: C25)', async (t) => {
+    const folder = newFolder(t)
+    writeLog(folder, 300)
+    const entries = unbundle(readFileSync(join(folder, 'tile/entries/001.p/44')))
+    put(folder, 'tile/entries/001.p/20', bundle(entries.slice(0, 20)))
+    put(folder, 'tile/0/000.p/100', readFileSync(join(folder, 'tile/0/000')).subarray(0, 3200))
+    assert.equal((await verify('log', folder)).code, 0)
+    flip(folder, 'tile/0/000.p/100', 3199)
+    refused(await verify('log', folder), /tile\/0\/000\.p\/100: is not the beginning of tile\/0\/000/)
+    rmSync(join(folder, 'tile/0/000.p'), { recursive: true })
+    put(folder, 'tile/entries/001.p/20', bundle(entries.slice(1, 21)))
+    refused(await verify('log', folder), /tile\/entries\/001\.p\/20: is not the beginning/)
+    rmSync(join(folder, 'tile/entries/001.p/20'))
+    for (const stranger of ['tile/0/001.p/45', 'tile/0/1', 'tile/2/000.p/1', 'tile/entries/002', 'tile/0/x000/000']) {
+      put(folder, stranger, Buffer.alloc(32))
+      refused(await verify('log', folder), new RegExp(`${stranger}: is not a part of a log of size 300`))
+      rmSync(join(folder, stranger))
+    }
+    assert.equal((await verify('log', folder)).code, 0)
+  })
+
+  test('refuses notes that are not signed notes, although the signature is good (AUD-3, claims: C25)', async (t) => {
+    const folder = newFolder(t)
+    writeLog(folder, 1)
+    const body = readFileSync(join(folder, 'checkpoint'), 'utf8').split('\n').slice(0, 3)
+    const key = noteKey(String(body[0]))
+    put(folder, 'vkey', key.vkey)
+    const [, size, root] = body
+    const texts: Readonly<Record<string, [string, RegExp | undefined]>> = {
+      'as it should be': [`${key.name}\n${size}\n${root}\n`, undefined],
+      'with an extension line': [`${key.name}\n${size}\n${root}\nanything\n`, undefined],
+      'another origin': [`other.example.org\n${size}\n${root}\n`, /checkpoint line 1/],
+      'no origin': [`\n${size}\n${root}\n`, /at least three lines/],
+      'a leading zero': [`${key.name}\n0${size}\n${root}\n`, /checkpoint line 2/],
+      'a sign': [`${key.name}\n+${size}\n${root}\n`, /checkpoint line 2/],
+      'a huge size': [`${key.name}\n9223372036854775808\n${root}\n`, /checkpoint line 2/],
+      'a short root': [`${key.name}\n${size}\n${root?.slice(0, -4)}\n`, /checkpoint line 3/],
+      'two lines': [`${key.name}\n${size}\n`, /at least three lines/],
+      'an empty extension line': [`${key.name}\n${size}\n${root}\n\nanything\n`, /at least three lines/],
+      'a carriage return': [`${key.name}\r\n${size}\n${root}\n`, /control character/],
+    }
+    for (const [what, [text, why]] of Object.entries(texts)) {
+      put(folder, 'checkpoint', signedNote(text, key))
+      const result = await verify('log', folder)
+      if (why === undefined) assert.equal(result.code, 0, `${what}: ${result.text}`)
+      else refused(result, why)
+    }
+    const good = signedNote(`${key.name}\n${size}\n${root}\n`, key)
+    const stranger = signedNote(`${key.name}\n${size}\n${root}\n`, noteKey('stranger.example.org')).split('\n\n')[1]
+    put(folder, 'checkpoint', good + stranger)
+    assert.match((await verify('log', folder)).text, /ignored {4}a signature of stranger\.example\.org/)
+    for (const [note, why] of [
+      [good.slice(0, -1), /last line does not end/],
+      [good.replace('—', '-'), /line 5: is not a signature line/],
+      [`${good}\n`, /has no signature/],
+      [good.replace(/=*\n$/, '\n'), /line 5: is not base64/],
+      [Buffer.concat([Buffer.from(good), Buffer.of(0xff, 10)]), /is not UTF-8/],
+    ] as const) {
+      put(folder, 'checkpoint', note)
+      refused(await verify('log', folder), why)
+    }
+  })
+
+  test('says 2 for wrong usage (claims: C25)', async (t) => {
+    const folder = newFolder(t)
+    for (const args of [
+      [],
+      ['nothing'],
+      ['log'],
+      ['log', join(folder, 'missing')],
+      ['log', folder, '--minimum', '-1'],
+      ['log', folder, '--witness', 'nobody'],
+      ['log', folder, '--witness', noteKey('log.example.org').vkey],
+      ['proof', join(folder, 'missing'), '--vkey', join(folder, 'missing')],
+      ['proof', folder],
+    ])
+      assert.equal((await verify(...args)).code, 2, args.join(' '))
+  })
+})
+
+describe('a log on SQLite', { skip: noPython }, () => {
+  const made = { folder: '', log: '', older: '', proof: '', vkey: '', witnesses: [] as string[] }
+  // What a hook hands to `after` ends with the hook, so the end of the suite is kept here.
+  const cleanups: Parameters<Cleanup['after']>[0][] = []
+  const shared: Cleanup = { after: (clean) => cleanups.push(clean) }
+  after(async () => {
+    for (const clean of cleanups.reverse()) await clean()
+  })
+  const tile = (level: number | string, index: number) => tilePath(level, index, Math.min(256, size() - 256 * index))
+  const size = () => Number(readFileSync(join(made.log, 'checkpoint'), 'utf8').split('\n')[1])
+
+  // One log for all tests: made, its server started again with a witness that knows its key, and grown to more than 512 entries.
+  before(
+    async () => {
+      made.folder = newFolder(shared)
+      const data = newFolder(shared)
+      const first = await startAtlas(shared, { folder: data })
+      await exported(first, join(made.folder, 'first'))
+      await first.stop()
+      made.vkey = join(made.folder, 'first/vkey')
+      const witness = await startWitness(shared, readFileSync(made.vkey, 'utf8').trim())
+      made.witnesses = witness.keys
+      const policy = join(made.folder, 'witness.policy')
+      const lines = witness.keys.map((key, i) => `witness w${i} ${key} ${witness.url}`)
+      writeFileSync(policy, `${lines.join('\n')}\ngroup both all w0 w1\nquorum both\n`)
+      const server = await startAtlas(shared, { folder: data, env: { ATLAS_AUDIT_POLICY_FILE: policy } })
+      await grow(server, 300)
+      made.older = await exported(server, join(made.folder, 'older'))
+      await grow(server, 300)
+      made.proof = join(made.folder, 'event.tlog-proof')
+      const proof = await server.cli(['audit', 'proof', '5', '-o', made.proof])
+      assert.equal(proof.code, 0, proof.stderr)
+      made.log = await exported(server, join(made.folder, 'log'))
+      await server.stop()
+    },
+    { timeout: 120_000 },
+  )
+
+  test('verifies from its files alone: note, every tile, every entry, root (AUD-3, claims: C25)', async () => {
+    assert.ok(size() > 512 && size() % 256 !== 0, `${size()} entries`)
+    const { code, text } = await verify('log', made.log, '--vkey', made.vkey)
+    assert.equal(code, 0, text)
+    assert.match(text, new RegExp(`verified +${size()} entries and ${Math.ceil(size() / 256) + 1} tiles of 2 levels`))
+    assert.doesNotMatch(text, /WARNING/)
+    const own = await verify('log', made.log)
+    assert.equal(own.code, 0, own.text)
+    assert.match(own.text, /WARNING {4}the key came from the folder itself/)
+    assert.deepEqual(
+      filesOf(made.log).filter((path) => !path.startsWith('tile/')),
+      ['checkpoint', 'vkey'],
+    )
+  })
+
+  test('carries Ed25519 and ML-DSA-44 cosignatures that verify, with their time (AUD-3, claims: C25)', async () => {
+    assert.equal(made.witnesses.length, 2)
+    for (const material of [
+      ['log', made.log],
+      ['proof', made.proof],
+    ]) {
+      const { code, text } = await verify(...material, '--vkey', made.vkey, '--witness', ...made.witnesses)
+      assert.equal(code, 0, text)
+      for (const kind of ['Ed25519', 'ML-DSA-44']) {
+        const time = new RegExp(
+          `witness +witness.example.org/interop\\+[0-9a-f]{8} \\(${kind}\\) cosigned at .*\\((\\d+)\\)`,
+        )
+        const seconds = Number(time.exec(text)?.[1])
+        assert.ok(Math.abs(Date.now() - 1000 * seconds) < hourMs, text)
+      }
+      assert.doesNotMatch(text, /ignored/)
+    }
+  })
+
+  test('gives an event with a proof that verifies alone (AUD-8, claims: C25)', async () => {
+    const { code, text } = await verify('proof', made.proof, '--vkey', made.vkey)
+    assert.equal(code, 0, text)
+    assert.match(text, /verified +entry 5 of /)
+    const entry = String(unbundle(readFileSync(join(made.log, tile('entries', 0))))[5])
+    assert.equal(/entry +(\{.*\})/.exec(text)?.[1], entry)
+    assert.match(entry, /"seq":5\b/)
+  })
+
+  test('shows a flipped byte in any of its files (AUD-2, AUD-3, claims: C25)', async (t) => {
+    for (const path of filesOf(made.log)) {
+      const length = readFileSync(join(made.log, path)).length
+      for (const at of [0, Math.floor(length / 3), length - 2]) {
+        const copy = copyOf(t, made.log)
+        flip(copy, path, at)
+        const key = path === 'vkey' ? [] : ['--vkey', made.vkey]
+        const result = await verify('log', copy, ...key, '--witness', ...made.witnesses)
+        refused(result, new RegExp(`FAILED: ${path.replaceAll('.', '\\.')}\\b`), `${path} byte ${at}`)
+      }
+    }
+  })
+
+  const attacks: Readonly<Record<string, [(copy: string) => void, () => RegExp]>> = {
+    'the last entry cut off': [
+      (copy) => {
+        const path = tile('entries', Math.floor(size() / 256))
+        put(copy, path, bundle(unbundle(readFileSync(join(copy, path))).slice(0, -1)))
+      },
+      () => /tile\/entries\/00\d\.p\/\d+: has \d+ entries, not \d+/,
+    ],
+    'the last entry cut off, and its hash, with the names that a shorter log has': [
+      (copy) => {
+        const last = Math.floor(size() / 256)
+        const entries = unbundle(readFileSync(join(copy, tile('entries', last))))
+        const hashes = readFileSync(join(copy, tile(0, last)))
+        const path = (level: number | string) => join(copy, tilePath(level, last, entries.length - 1))
+        renameSync(join(copy, tile('entries', last)), path('entries'))
+        renameSync(join(copy, tile(0, last)), path(0))
+        writeFileSync(path('entries'), bundle(entries.slice(0, -1)))
+        writeFileSync(path(0), hashes.subarray(0, -32))
+      },
+      () => /tile\/0\/00\d\.p\/\d+: is not there/,
+    ],
+    'a smaller size in the checkpoint': [
+      (copy) => put(copy, 'checkpoint', readFileSync(join(copy, 'checkpoint'), 'utf8').replace(/\n\d+\n/, '\n256\n')),
+      () => /checkpoint line 5: the Ed25519 signature of .* does not verify/,
+    ],
+    'two tiles swapped': [
+      (copy) => swap(copy, 'tile/0/000', 'tile/0/001'),
+      () => /tile\/0\/000: does not give tile\/1\/000/,
+    ],
+    'two bundles swapped': [
+      (copy) => swap(copy, 'tile/entries/000', 'tile/entries/001'),
+      () => /tile\/entries\/000 entry 0 \(index 0\): is not the entry that was logged/,
+    ],
+    'two entries swapped': [
+      (copy) => {
+        const entries = unbundle(readFileSync(join(copy, 'tile/entries/001')))
+        put(
+          copy,
+          'tile/entries/001',
+          bundle([...entries.slice(0, 10), entries[11], entries[10], ...entries.slice(12)] as Buffer[]),
+        )
+      },
+      () => /tile\/entries\/001 entry 10 \(index 266\): is not the entry that was logged/,
+    ],
+    'an entry and its hash changed together': [
+      (copy) => {
+        const entries = unbundle(readFileSync(join(copy, 'tile/entries/001')))
+        entries[200] = Buffer.from('{}')
+        put(copy, 'tile/entries/001', bundle(entries))
+        const hashes = readFileSync(join(copy, 'tile/0/001'))
+        put(copy, 'tile/0/001', Buffer.concat([hashes.subarray(0, 6400), Buffer.alloc(32), hashes.subarray(6432)]))
+      },
+      () => /tile\/0\/001: does not give tile\/1\/000\.p\/\d+ hash 1/,
+    ],
+    'a bundle missing': [(copy) => rmSync(join(copy, 'tile/entries/001')), () => /tile\/entries\/001: is not there/],
+    'the signature of an older checkpoint': [
+      (copy) => put(copy, 'checkpoint', withLine(copy, 0, signatureLines(made.older)[0])),
+      () => /checkpoint line 5: the Ed25519 signature of .* does not verify/,
+    ],
+    'a signature by another key of the same name': [
+      (copy) => {
+        const [text] = readFileSync(join(copy, 'checkpoint'), 'utf8').split('\n\n')
+        put(copy, 'checkpoint', signedNote(`${text}\n`, noteKey(String(text?.split('\n')[0]))))
+      },
+      () => /checkpoint: has no signature of /,
+    ],
+    'an older checkpoint': [
+      (copy) => cpSync(join(made.older, 'checkpoint'), join(copy, 'checkpoint')),
+      () => /tile\/0\/.*: is not (there|a part of a log of size \d+)/,
+    ],
+    'an Ed25519 cosignature of another size': [
+      (copy) => put(copy, 'checkpoint', withLine(copy, 1, signatureLines(made.older)[1])),
+      () => /checkpoint line 6: the Ed25519 signature of witness\.example\.org\/interop\+.* does not verify/,
+    ],
+    'an ML-DSA-44 cosignature of another size': [
+      (copy) => put(copy, 'checkpoint', withLine(copy, 2, signatureLines(made.older)[2])),
+      () => /checkpoint line 7: the ML-DSA-44 signature of witness\.example\.org\/interop\+.* does not verify/,
+    ],
+    'a cosignature missing': [
+      (copy) => put(copy, 'checkpoint', withLine(copy, 2, undefined)),
+      () => /checkpoint: has no cosignature of witness\.example\.org\/interop/,
+    ],
+  }
+  for (const [what, [attack, place]] of Object.entries(attacks))
+    test(`shows ${what} (AUD-2, AUD-3, claims: C25)`, async (t) => {
+      const copy = copyOf(t, made.log)
+      attack(copy)
+      refused(await verify('log', copy, '--vkey', made.vkey, '--witness', ...made.witnesses), place())
+    })
+
+  test('is not taken for the log of another key (AUD-3, claims: C25)', async (t) => {
+    const folder = newFolder(t)
+    const name = String(readFileSync(made.vkey, 'utf8').split('+')[0])
+    put(folder, 'vkey', noteKey(name).vkey)
+    refused(await verify('log', made.log, '--vkey', join(folder, 'vkey')), /checkpoint: has no signature of /)
+    refused(await verify('proof', made.proof, '--vkey', join(folder, 'vkey')), /checkpoint: has no signature of /)
+  })
+
+  test('shows each change of a proof (AUD-8, claims: C25)', async (t) => {
+    const good = readFileSync(made.proof, 'utf8')
+    const hashes = good.split('\n\n')[0]?.split('\n').slice(3) ?? []
+    const [one, two] = hashes as [string, string]
+    const changes: Readonly<Record<string, [string, RegExp]>> = {
+      'another entry': [
+        good.replace(/extra \S+/, `extra ${Buffer.from('{}').toString('base64')}`),
+        /do not give the root/,
+      ],
+      'no entry': [good.replace(/extra \S+\n/, ''), /has no extra line/],
+      'another index': [good.replace('index 5', 'index 4'), /do not give the root/],
+      'an index above the size': [good.replace('index 5', 'index 99999'), /is not below the tree size/],
+      'an index with a zero': [good.replace('index 5', 'index 05'), /line 3: is not the index/],
+      'a hash missing': [good.replace(`${one}\n`, ''), /wrong number/],
+      'a hash more': [good.replace(one, `${one}\n${one}`), /wrong number/],
+      'two hashes swapped': [good.replace(`${one}\n${two}`, `${two}\n${one}`), /do not give the root/],
+      'another version': [good.replace('@v1', '@v2'), /line 1/],
+      'the checkpoint of another size': [
+        `${good.slice(0, good.indexOf('\n\n'))}\n\n${readFileSync(join(made.older, 'checkpoint'), 'utf8')}`,
+        /do not give the root|wrong number/,
+      ],
+      'a larger size': [good.replace(/\n(\d+)\n(?=\S+\n\n—)/, '\n9999\n'), /signature of .* does not verify/],
+    }
+    const folder = newFolder(t)
+    for (const [what, [text, place]] of Object.entries(changes)) {
+      assert.notEqual(text, good, what)
+      put(folder, 'p.tlog-proof', text)
+      const witnesses = what === 'the checkpoint of another size' ? [] : ['--witness', ...made.witnesses]
+      refused(await verify('proof', join(folder, 'p.tlog-proof'), '--vkey', made.vkey, ...witnesses), place, what)
+    }
+  })
+})
+
+test('is served over HTTP as tlog-tiles says, also at a size without partial bundles (AUD-3, claims: C25)', {
+  skip: noPython,
+}, async (t) => {
+  const server = await startAtlas(t)
+  const { read, download } = reader(server)
+  await grow(server, 110)
+  const folder = newFolder(t)
+  const some = await download(join(folder, 'some'))
+  assert.ok(some % 256 !== 0, `${some} entries`)
+  const even = await growToWhole(server, async () => sizeOf((await read('checkpoint')).body))
+  assert.equal(await download(join(folder, 'even')), even)
+  for (const log of ['some', 'even']) {
+    const { code, text } = await verify('log', join(folder, log))
+    assert.equal(code, 0, text)
+  }
+  // "Empty tiles MUST NOT be served"; paths have one form.
+  const next = tilePath(0, even / 256, 256)
+  for (const path of [
+    `${next}.p/0`,
+    next,
+    'tile/entries/000.p/0',
+    'tile/0/000.p/256',
+    'tile/0/000.p/01',
+    'tile/0/0',
+    'tile/0/x000/000',
+    'tile/00/000',
+    'tile/2/000.p/1',
+    'tile/64/000',
+  ])
+    assert.ok((await read(path)).status >= 400, path)
+  const checkpoint = await read('checkpoint')
+  assert.equal(checkpoint.type, 'text/plain; charset=utf-8')
+  const seconds = Number(/max-age=(\d+)/.exec(checkpoint.cache)?.[1] ?? 0)
+  assert.ok(seconds <= 10, checkpoint.cache)
+  // "Logs MUST serve partial tiles corresponding to tree sizes for which a checkpoint was produced", or the full one in their place.
+  for (const path of ['tile/0/000', 'tile/entries/000', 'tile/1/000.p/1']) {
+    const { type, cache, status } = await read(path)
+    assert.deepEqual([status, type], [200, 'application/octet-stream'], path)
+    assert.match(cache, /immutable/)
+  }
+})
+
+test('a log on PostgreSQL verifies too, and an event of it (AUD-3, AUD-8, claims: C25)', {
+  skip: noPython,
+}, async (t) => {
+  const server = await startAtlas(t, { env: { ATLAS_DATABASE_URL: await freshPostgresUrl(t) } })
+  await grow(server, 300)
+  const folder = newFolder(t)
+  const proof = join(folder, 'event.tlog-proof')
+  assert.equal((await server.cli(['audit', 'proof', '257', '-o', proof])).code, 0)
+  const log = await exported(server, join(folder, 'log'))
+  const { code, text } = await verify('log', log)
+  assert.equal(code, 0, text)
+  assert.match(text, /tiles of 2 levels/)
+  const alone = await verify('proof', proof, '--vkey', join(log, 'vkey'))
+  assert.equal(alone.code, 0, alone.text)
+  assert.match(alone.text, /verified +entry 257 of /)
+})
+
+function refused({ code, text }: Run, place: RegExp, what = ''): void {
+  assert.equal(code, 1, `${what} was not refused: ${text}`)
+  assert.match(text.split('\n').find((line) => line.startsWith('FAILED: ')) ?? text, place, what)
+}
+
+function copyOf(t: TestContext, log: string): string {
+  const copy = newFolder(t)
+  cpSync(log, copy, { recursive: true })
+  return copy
+}
+
+function swap(folder: string, one: string, two: string): void {
+  renameSync(join(folder, one), join(folder, 'kept'))
+  renameSync(join(folder, two), join(folder, one))
+  renameSync(join(folder, 'kept'), join(folder, two))
+}
+
+/** The signature lines of an exported checkpoint: the log's, and the witness's two. */
+function signatureLines(folder: string): string[] {
+  const note = readFileSync(join(folder, 'checkpoint'), 'utf8')
+  return note.slice(note.lastIndexOf('\n\n') + 2, -1).split('\n')
+}
+
+function withLine(folder: string, at: number, line: string | undefined): string {
+  const lines: (string | undefined)[] = signatureLines(folder)
+  lines[at] = line
+  const [text] = readFileSync(join(folder, 'checkpoint'), 'utf8').split('\n\n')
+  return `${text}\n\n${lines.filter((each) => each !== undefined).join('\n')}\n`
+}
+
+async function grow(server: Atlas, events: number): Promise<void> {
+  for (let done = 0; done < events; done += 10)
+    await Promise.all(Array.from({ length: Math.min(10, events - done) }, () => server.api('GET', '/me')))
+}
+
+async function exported(server: Atlas, folder: string): Promise<string> {
+  const { code, stderr } = await server.cli(['audit', 'export', folder])
+  assert.equal(code, 0, stderr)
+  return folder
+}
+
+const sizeOf = (note: Buffer) => Number(String(note).split('\n')[1])
+
+/** Reads the log of a server as a client of tlog-tiles does: the checkpoint first, then what a tree of its size has. */
+function reader(server: Atlas) {
+  const read = async (path: string) => {
+    const reply = await fetch(`${server.url}/audit/${path}`, { headers: { authorization: `Bearer ${adminToken}` } })
+    const body = Buffer.from(await reply.arrayBuffer())
+    const header = (name: string) => reply.headers.get(name) ?? ''
+    return { status: reply.status, type: header('content-type'), cache: header('cache-control'), body }
+  }
+  const download = async (folder: string) => {
+    const checkpoint = (await read('checkpoint')).body
+    const size = sizeOf(checkpoint)
+    put(folder, 'checkpoint', checkpoint)
+    const paths = ['vkey']
+    for (const level of ['entries', 0, 1]) {
+      const count = level === 1 ? Math.floor(size / 256) : size
+      for (let at = 0; at < count; at += 256) paths.push(tilePath(level, at / 256, Math.min(256, count - at)))
+    }
+    for (const path of paths) {
+      const { status, body } = await read(path)
+      assert.equal(status, 200, path)
+      put(folder, path, body)
+    }
+    return size
+  }
+  return { read, download }
+}
+
+/** Makes events until the checkpoint's size is a multiple of 256: `/me` is an even number of them, a refused token one. */
+async function growToWhole(server: Atlas, size: () => Promise<number>): Promise<number> {
+  const deadline = Date.now() + 60_000
+  while (Date.now() < deadline) {
+    const now = await size()
+    const missing = (256 - (now % 256)) % 256
+    if (missing === 0) return now
+    if (missing % 2 === 1) await server.ask('GET', '/api/v1/me', { token: 'no-such-token' })
+    else await grow(server, missing > 40 ? 10 * Math.floor(missing / 40) : 1)
+    await setTimeout(1100)
+  }
+  throw new Error('The log never had a multiple of 256 entries')
+}
+
+/** `atlas witness` for this one log, until the tests are over. */
+async function startWitness(shared: Cleanup, vkey: string): Promise<{ url: string; keys: string[] }> {
+  const folder = newFolder(shared)
+  mkdirSync(join(folder, 'state'), { mode: 0o700 })
+  writeFileSync(join(folder, 'logs.policy'), `log ${vkey}\nquorum none\n`)
+  const options = ['--name', 'witness.example.org/interop', '--folder', 'state', '--policy', 'logs.policy']
+  const program = join(import.meta.dirname, '../../bin/atlas.js')
+  const child: ChildProcess = spawn(process.execPath, [program, 'witness', ...options, '--listen', '127.0.0.1:0'], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, HOME: folder },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  shared.after(async () => {
+    child.kill()
+    await ended
+  })
+  let output = ''
+  return new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`The witness ended with ${code}: ${output}`)))
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+      const url = /ready at (http:\S+)/.exec(output)?.[1]
+      const keys = output
+        .split('\n')
+        .slice(0, -1)
+        .filter((line) => /^\S+\+[0-9a-f]{8}\+\S+$/.test(line))
+      if (url !== undefined && keys.length === 2) resolve({ url, keys })
+    })
+  })
+}
+
+type Signed = { kind: string; key: KeyObject; raw: Buffer; message: Buffer; signature: Buffer; what: string }
+
+/** Signatures that Node made, each with spoiled ones beside it. */
+function signatures(kind: 'ed25519' | 'ml-dsa-44', count: number, size: number): Signed[] {
+  return Array.from({ length: count }).flatMap((_, i) => {
+    const { key, privateKey, raw } = newKey(kind)
+    const message = randomBytes(i * 7)
+    const signature = sign(null, message, privateKey)
+    assert.equal(signature.length, size)
+    const spoiled = Array.from({ length: 6 }, () => {
+      const bad = Buffer.from(signature)
+      const at = Math.floor(Math.random() * size)
+      bad[at] = (bad[at] as number) ^ (1 << Math.floor(Math.random() * 8))
+      return { kind, key, raw, message, signature: bad, what: `${kind} with byte ${at} spoiled` }
+    })
+    return [
+      { kind, key, raw, message, signature, what: `${kind} ${i}` },
+      { kind, key, raw, message: Buffer.concat([message, Buffer.of(0)]), signature, what: `${kind}, longer message` },
+      { kind, key, raw, message, signature: signature.subarray(1), what: `${kind}, shorter signature` },
+      ...spoiled,
+    ]
+  })
+}
+
+/** ML-DSA-44 signatures whose hints stand for the same but are not written in the one way that FIPS 204 allows. */
+function badHints(): Signed[] {
+  const { key, privateKey, raw } = newKey('ml-dsa-44')
+  const message = Buffer.from('hints')
+  const hints = 2420 - 84
+  const spoil: Readonly<Record<string, (bytes: Buffer) => void>> = {
+    'in another order': (bytes) => {
+      const [one, two] = [bytes[hints] as number, bytes[hints + 1] as number]
+      bytes[hints] = two
+      bytes[hints + 1] = one
+    },
+    'one twice': (bytes) => {
+      bytes[hints + 1] = bytes[hints] as number
+    },
+    'more than there is room for': (bytes) => {
+      bytes[2419] = 81
+    },
+    'counts that go down': (bytes) => {
+      bytes[2418] = (bytes[2419] as number) + 1
+    },
+    'something after the last': (bytes) => {
+      bytes[hints + 79] = 1
+    },
+  }
+  return Object.entries(spoil).map(([what, change]) => {
+    let signature = sign(null, message, privateKey)
+    // Two hints in the first polynomial, and room at the end.
+    while ((signature[hints + 80] as number) < 2 || (signature[2419] as number) > 79)
+      signature = sign(null, message, privateKey)
+    change(signature)
+    return { kind: 'ml-dsa-44', key, raw, message, signature, what: `hints: ${what}` }
+  })
+}
+
+function newKey(kind: 'ed25519' | 'ml-dsa-44') {
+  const { publicKey, privateKey } =
+    kind === 'ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('ml-dsa-44')
+  const raw = publicKey.export({ type: 'spki', format: 'der' }).subarray(kind === 'ed25519' ? -32 : -1312)
+  return { key: publicKey, privateKey, raw }
+}
