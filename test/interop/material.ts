@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -22,6 +23,8 @@ export function run(program: string, args: readonly string[], env: Record<string
     stream.setEncoding('utf8').on('data', (more: string) => {
       text += more
     })
+  // A program that ends without reading what it was given has its say in its exit code.
+  child.stdin.on('error', () => undefined)
   child.stdin.end(input)
   return new Promise<Run>((resolve, reject) => {
     child.once('error', reject)
@@ -31,6 +34,12 @@ export function run(program: string, args: readonly string[], env: Record<string
 
 export function verify(...args: string[]): Promise<Run> {
   return run('python3', [verifier, ...args])
+}
+
+/** Not taken, and the place that is named fits. */
+export function refused({ code, text }: Run, place: RegExp, what = ''): void {
+  assert.equal(code, 1, `${what} was not refused: ${text}`)
+  assert.match(text.split('\n').find((line) => line.startsWith('FAILED: ')) ?? text, place, what)
 }
 
 /** All files of an exported log, as paths from its top. */
@@ -97,9 +106,14 @@ export function signedNote(text: string, key: { name: string; id: Buffer; privat
 }
 
 /** A log of `size` entries that no product wrote, for the shapes that a server would take too long to grow to. */
-export function writeLog(folder: string, size: number): void {
-  const key = noteKey('log.example.org/made-here')
-  const entries = Array.from({ length: size }, (_, i) => Buffer.from(i === 3 ? '' : `entry ${i}`))
+export function writeLog(
+  folder: string,
+  size: number,
+  { key = noteKey('log.example.org/made-here'), forged = -1 } = {},
+): void {
+  const entries = Array.from({ length: size }, (_, i) =>
+    Buffer.from(i === 3 ? '' : i === forged ? 'forged' : `entry ${i}`),
+  )
   const leaves = entries.map((entry) => sha256(Buffer.of(0), entry))
   for (let at = 0; at < size; at += 256) {
     const some = entries.slice(at, at + 256)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Verifies a C2SP transparency log from its files alone. Python 3.8 or later, standard library only.
 
-    verify.py log DIR    [--vkey FILE] [--minimum N] [--witness VKEY ...]
+    verify.py log DIR    [--vkey FILE] [--minimum N] [--older CHECKPOINT] [--witness VKEY ...]
     verify.py proof FILE --vkey FILE [--entry FILE]  [--witness VKEY ...]
 
 DIR holds checkpoint, vkey, tile/<L>/<N>[.p/<W>] and tile/entries/<N>[.p/<W>]; FILE is a .tlog-proof whose extra line is
-the entry. A witness is given as its vkey or as @file; all that are given must have cosigned.
+the entry. A witness is given as its vkey or as @file; all that are given must have cosigned. With an older checkpoint that was kept, the log must begin with the log of that checkpoint.
 
 Written from the texts of c2sp.org (signed-note, tlog-checkpoint, tlog-tiles, tlog-cosignature, tlog-proof, tlog-policy),
 RFC 6962, RFC 8032 and FIPS 204, without the code of any program that writes such logs.
@@ -701,16 +701,18 @@ def say(text):
     print(text)
 
 
-def verify_log(folder, vkey_file, witnesses, minimum):
-    own = vkey_file is None
-    key = read_key(os.path.join(folder, "vkey") if own else vkey_file, "vkey" if own else vkey_file)
-    path = os.path.join(folder, "checkpoint")
+def read_checkpoint(path, place):
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            return Checkpoint(file.read(), place)
     except OSError as error:
-        raise Bad("checkpoint", "cannot be read: %s" % error.strerror)
-    checkpoint = Checkpoint(data, "checkpoint")
+        raise Bad(place, "cannot be read: %s" % error.strerror)
+
+
+def verify_log(folder, vkey_file, witnesses, minimum, older_file):
+    own = vkey_file is None
+    key = read_key(os.path.join(folder, "vkey") if own else vkey_file, "vkey" if own else vkey_file)
+    checkpoint = read_checkpoint(os.path.join(folder, "checkpoint"), "checkpoint")
     say("origin     %s" % checkpoint.origin)
     say("size       %d" % checkpoint.size)
     say("root       %s" % base64.b64encode(checkpoint.root).decode())
@@ -721,6 +723,14 @@ def verify_log(folder, vkey_file, witnesses, minimum):
     checked = log.verify()
     tiles = sum(1 for level in log.tiles for tile in level if tile is not None)
     say("verified   %d entries and %d tiles of %d levels" % (checked, tiles, len(log.tiles)))
+    if older_file is not None:
+        older = read_checkpoint(older_file, older_file)
+        check_signatures(older, key, [])
+        if older.size > log.size:
+            raise Bad("checkpoint line 2", "is a smaller tree than that of %s, %d" % (older_file, older.size))
+        if (log.subtree(0, older.size, []) if older.size else tree_hash([])) != older.root:
+            raise Bad("checkpoint", "its log does not begin with the log of %s" % older_file)
+        say("older      begins with the log of %d entries in %s" % (older.size, older_file))
     if log.pruned:
         gone = ", ".join("%d of tile/%s" % (count, level) for level, count in sorted(log.pruned.items(), key=lambda item: str(item[0])))
         say("pruned     not there, below the minimum index %d: %s" % (minimum, gone))
@@ -807,6 +817,7 @@ def main(args):
     commands = parser.add_subparsers(dest="command", metavar="log | proof")
     log = commands.add_parser("log", help="an exported log")
     log.add_argument("directory")
+    log.add_argument("--older", metavar="CHECKPOINT", help="an older checkpoint of the log")
     log.add_argument("--minimum", type=minimum_index, default=0, help="entries below it may have been pruned")
     proof = commands.add_parser("proof", help="a .tlog-proof file")
     proof.add_argument("file")
@@ -825,7 +836,7 @@ def main(args):
         if options.command == "log":
             if not os.path.isdir(options.directory):
                 parser.error("%s is not a directory" % options.directory)
-            verify_log(options.directory, options.vkey, witnesses, options.minimum)
+            verify_log(options.directory, options.vkey, witnesses, options.minimum, options.older)
         else:
             verify_proof(options.file, options.vkey, witnesses, options.entry)
     except Bad as error:

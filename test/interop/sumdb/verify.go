@@ -79,7 +79,7 @@ func openCheckpoint(message []byte, vkeyFile string) (tlog.Tree, error) {
 // tiles is a tlog.TileReader over the files of an export: tlog-tiles has tile/<L>/<N> where sumdb has tile/8/<L>/<N>.
 type tiles struct {
 	folder string
-	read   map[string]bool
+	read   map[string][]byte
 }
 
 func (t *tiles) Height() int { return height }
@@ -88,14 +88,17 @@ func (t *tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 	var found [][]byte
 	for _, tile := range wanted {
 		path := strings.Replace(tile.Path(), "tile/8/", "tile/", 1)
-		data, err := ioutil.ReadFile(filepath.Join(t.folder, path))
-		if err != nil {
-			return nil, err
+		data, known := t.read[path]
+		if !known {
+			var err error
+			if data, err = ioutil.ReadFile(filepath.Join(t.folder, path)); err != nil {
+				return nil, err
+			}
+			if len(data) != tile.W*tlog.HashSize {
+				return nil, fmt.Errorf("%s: has %d bytes", path, len(data))
+			}
+			t.read[path] = data
 		}
-		if len(data) != tile.W*tlog.HashSize {
-			return nil, fmt.Errorf("%s: has %d bytes", path, len(data))
-		}
-		t.read[path] = true
 		found = append(found, data)
 	}
 	return found, nil
@@ -103,6 +106,21 @@ func (t *tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 
 // SaveTiles is called with tiles that are proved to belong to the tree.
 func (t *tiles) SaveTiles(tiles []tlog.Tile, data [][]byte) {}
+
+// treeTiles are the tiles of a tree: tlog.NewTiles would add every narrower form of the partial ones.
+func treeTiles(size int64) []tlog.Tile {
+	var all []tlog.Tile
+	for level, count := 0, size; count > 0; level, count = level+1, count>>height {
+		for at := int64(0); at < count; at += 1 << height {
+			width := count - at
+			if width > 1<<height {
+				width = 1 << height
+			}
+			all = append(all, tlog.Tile{H: height, L: level, N: at >> height, W: int(width)})
+		}
+	}
+	return all
+}
 
 func verifyLog(folder, vkeyFile string) error {
 	message, err := ioutil.ReadFile(filepath.Join(folder, "checkpoint"))
@@ -113,7 +131,7 @@ func verifyLog(folder, vkeyFile string) error {
 	if err != nil {
 		return err
 	}
-	files := &tiles{folder, map[string]bool{}}
+	files := &tiles{folder, map[string][]byte{}}
 	reader := tlog.TileHashReader(tree, files)
 
 	// The root, from the tiles.
@@ -126,18 +144,25 @@ func verifyLog(folder, vkeyFile string) error {
 	}
 
 	// Every tile of every level: sumdb reads each of its hashes, and refuses a tile that does not lead to the root.
-	for _, tile := range tlog.NewTiles(height, 0, tree.N) {
+	var leaves []tlog.Hash
+	for _, tile := range treeTiles(tree.N) {
 		var indexes []int64
 		for i := 0; i < tile.W; i++ {
 			indexes = append(indexes, tlog.StoredHashIndex(tile.L*height, tile.N<<height+int64(i)))
 		}
-		if _, err := reader.ReadHashes(indexes); err != nil {
+		hashes, err := reader.ReadHashes(indexes)
+		if err != nil {
 			return fmt.Errorf("%s: %v", strings.Replace(tile.Path(), "tile/8/", "tile/", 1), err)
 		}
+		if tile.L == 0 {
+			leaves = append(leaves, hashes...)
+		}
+	}
+	if int64(len(leaves)) != tree.N {
+		return fmt.Errorf("tile/0: has %d hashes", len(leaves))
 	}
 
-	// Every entry: its place in the tree, an inclusion proof from the tiles, and the root from it. And the tree once more, built
-	// from the entries alone.
+	// Every entry is the one that its tile has. And the tree once more, built from the entries alone.
 	var stored []tlog.Hash
 	built := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		var hashes []tlog.Hash
@@ -146,12 +171,12 @@ func verifyLog(folder, vkeyFile string) error {
 		}
 		return hashes, nil
 	})
-	for index := int64(0); index < tree.N; {
-		width := tree.N - index
-		if width > 1<<height {
-			width = 1 << height
+	index := int64(0)
+	for _, tile := range treeTiles(tree.N) {
+		if tile.L != 0 {
+			break
 		}
-		tile := tlog.Tile{H: height, L: -1, N: index >> height, W: int(width)}
+		tile.L = -1
 		path := strings.Replace(tile.Path(), "tile/8/data/", "tile/entries/", 1)
 		bundle, err := ioutil.ReadFile(filepath.Join(folder, path))
 		if err != nil {
@@ -165,12 +190,8 @@ func verifyLog(folder, vkeyFile string) error {
 			size := int(binary.BigEndian.Uint16(bundle))
 			entry := bundle[2 : 2+size]
 			bundle = bundle[2+size:]
-			proof, err := tlog.ProveRecord(tree.N, index, reader)
-			if err != nil {
-				return fmt.Errorf("%s: %v", where, err)
-			}
-			if err := tlog.CheckRecord(proof, tree.N, tree.Hash, index, tlog.RecordHash(entry)); err != nil {
-				return fmt.Errorf("%s: %v", where, err)
+			if tlog.RecordHash(entry) != leaves[index] {
+				return fmt.Errorf("%s: is not the entry that was logged", where)
 			}
 			hashes, err := tlog.StoredHashes(index, entry, built)
 			if err != nil {
@@ -189,6 +210,16 @@ func verifyLog(folder, vkeyFile string) error {
 	}
 	if root != tree.Hash {
 		return errors.New("checkpoint: the root is not that of the entries")
+	}
+	// The inclusion of every entry in the signed root.
+	for index := int64(0); index < tree.N; index++ {
+		proof, err := tlog.ProveRecord(tree.N, index, built)
+		if err != nil {
+			return fmt.Errorf("index %d: %v", index, err)
+		}
+		if err := tlog.CheckRecord(proof, tree.N, tree.Hash, index, leaves[index]); err != nil {
+			return fmt.Errorf("index %d: %v", index, err)
+		}
 	}
 	fmt.Printf("verified   %d entries, each with its inclusion proof, and %d tiles\n", tree.N, len(files.read))
 	return nil
