@@ -8,6 +8,8 @@ import { freshPostgresUrl } from '../../src/testing/databases.ts'
 import { type Atlas, adminToken, type Cleanup, newFolder, startAtlas } from '../../src/testing/server.ts'
 import {
   bundle,
+  checkpointOf,
+  consistency,
   filesOf,
   flip,
   noPython,
@@ -267,6 +269,52 @@ describe('a log on SQLite', { skip: noPython }, () => {
       refused(await verify('proof', join(folder, 'p.tlog-proof'), '--vkey', made.vkey, ...witnesses), place, what)
     }
   })
+})
+
+test('its witness cosigns a log that no product wrote, as tlog-witness says, and the cosignatures verify (AUD-3, claims: C25)', {
+  skip: noPython,
+}, async (t) => {
+  const key = noteKey('log.example.org/made-here')
+  const { url, keys } = await startWitness(t, key.vkey)
+  const ask = async (older: number, proof: readonly Buffer[], note: string) => {
+    const lines = [`old ${older}`, ...proof.map((hash) => hash.toString('base64')), '', note]
+    const reply = await fetch(`${url}/add-checkpoint`, { method: 'POST', body: lines.join('\n') })
+    return { status: reply.status, type: reply.headers.get('content-type'), text: await reply.text() }
+  }
+  const cosigned = async (size: number, older: number, extension?: string) => {
+    const note = checkpointOf(size, extension === undefined ? { key } : { key, extension })
+    const { status, text } = await ask(older, consistency(older, size), note)
+    assert.equal(status, 200, `${older} to ${size}: ${text}`)
+    const folder = newFolder(t)
+    writeLog(folder, size, { key })
+    put(folder, 'checkpoint', note + text)
+    const { code, text: said } = await verify('log', folder, '--witness', ...keys)
+    assert.equal(code, 0, said)
+    assert.equal(said.match(/cosigned at/g)?.length, 2)
+  }
+  await cosigned(5, 0)
+  await cosigned(300, 5)
+  await cosigned(300, 300)
+  await cosigned(512, 300)
+  const larger = checkpointOf(700, { key })
+  const conflict = await ask(300, consistency(300, 700), larger)
+  assert.deepEqual(conflict, { status: 409, type: 'text/x.tlog.size', text: '512\n' })
+  const proof = consistency(512, 700)
+  const another = noteKey('log.example.org/another')
+  const expected: Readonly<Record<string, [number, ...Parameters<typeof ask>]>> = {
+    'an unknown origin': [404, 0, [], checkpointOf(5, { key: another })],
+    'another key of that name': [403, 512, proof, checkpointOf(700, { key: noteKey(key.name) })],
+    'an old size above the new': [400, 512, [], checkpointOf(300, { key })],
+    'no proof': [422, 512, [], larger],
+    'a hash too many': [422, 512, [...proof, Buffer.alloc(32)], larger],
+    'another history': [422, 512, proof, checkpointOf(700, { key, forged: 9 })],
+    'a proof between equal sizes': [422, 512, proof, checkpointOf(512, { key })],
+    'another root of the same size': [422, 512, [], checkpointOf(512, { key, forged: 9 })],
+  }
+  for (const [what, [status, ...request]] of Object.entries(expected))
+    assert.equal((await ask(...request)).status, status, what)
+  await cosigned(700, 512)
+  await cosigned(700, 700, 'an extension line')
 })
 
 test('is served over HTTP as tlog-tiles says, also at a size without partial bundles (AUD-3, claims: C25)', {

@@ -105,21 +105,41 @@ export function signedNote(text: string, key: { name: string; id: Buffer; privat
   return `${text}\n— ${key.name} ${signature.toString('base64')}\n`
 }
 
+type Shape = { readonly key?: ReturnType<typeof noteKey>; readonly forged?: number; readonly extension?: string }
+
+const entriesOf = (size: number, forged = -1) =>
+  Array.from({ length: size }, (_, i) => Buffer.from(i === 3 ? '' : i === forged ? 'forged' : `entry ${i}`))
+const leavesOf = (size: number, forged?: number) => entriesOf(size, forged).map((entry) => sha256(Buffer.of(0), entry))
+
+/** The signed checkpoint of the log that `writeLog` makes. */
+export function checkpointOf(size: number, { key = noteKey('log.example.org/made-here'), forged, extension }: Shape) {
+  const lines = [key.name, size, treeHash(leavesOf(size, forged)).toString('base64'), ...(extension ? [extension] : [])]
+  return signedNote(`${lines.join('\n')}\n`, key)
+}
+
+/** RFC 6962 section 2.1.2: the consistency proof between two sizes of the log that `writeLog` makes. */
+export function consistency(older: number, newer: number): Buffer[] {
+  const subproof = (m: number, leaves: readonly Buffer[], isWhole: boolean): Buffer[] => {
+    if (m === leaves.length) return isWhole ? [] : [treeHash(leaves)]
+    let k = 1
+    while (k * 2 < leaves.length) k *= 2
+    const [left, right] = [leaves.slice(0, k), leaves.slice(k)]
+    return m <= k
+      ? [...subproof(m, left, isWhole), treeHash(right)]
+      : [...subproof(m - k, right, false), treeHash(left)]
+  }
+  return older === 0 ? [] : subproof(older, leavesOf(newer), true)
+}
+
 /** A log of `size` entries that no product wrote, for the shapes that a server would take too long to grow to. */
-export function writeLog(
-  folder: string,
-  size: number,
-  { key = noteKey('log.example.org/made-here'), forged = -1 } = {},
-): void {
-  const entries = Array.from({ length: size }, (_, i) =>
-    Buffer.from(i === 3 ? '' : i === forged ? 'forged' : `entry ${i}`),
-  )
-  const leaves = entries.map((entry) => sha256(Buffer.of(0), entry))
+export function writeLog(folder: string, size: number, shape: Shape = {}): void {
+  const { key = noteKey('log.example.org/made-here') } = shape
+  const entries = entriesOf(size, shape.forged)
   for (let at = 0; at < size; at += 256) {
     const some = entries.slice(at, at + 256)
     put(folder, tilePath('entries', at / 256, some.length), bundle(some))
   }
-  let hashes: readonly Buffer[] = leaves
+  let hashes: readonly Buffer[] = leavesOf(size, shape.forged)
   for (let level = 0; hashes.length > 0; level++) {
     const above: Buffer[] = []
     for (let at = 0; at < hashes.length; at += 256) {
@@ -129,8 +149,7 @@ export function writeLog(
     }
     hashes = above
   }
-  const text = `${key.name}\n${size}\n${treeHash(leaves).toString('base64')}\n`
-  put(folder, 'checkpoint', signedNote(text, key))
+  put(folder, 'checkpoint', checkpointOf(size, { ...shape, key }))
   put(folder, 'vkey', `${key.vkey}\n`)
 }
 
