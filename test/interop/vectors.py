@@ -119,8 +119,9 @@ def centred(x):
     return x - v.Q if x > v.Q // 2 else x
 
 
-def sign(public, secret, message):
-    """Algorithm 7, deterministic, with the empty context."""
+def sign(public, secret, message, careless=False):
+    """Algorithm 7, deterministic, with the empty context. A careless signer gives only what it should have thrown away: a z
+    that is too large, in a signature that is right otherwise."""
     a, key, s1, s2, t0 = secret
     mu = v.shake256(v.shake256(public, 64) + b"\0\0" + message, 64)
     rho3 = v.shake256(key + bytes(32) + mu, 64)
@@ -140,8 +141,10 @@ def sign(public, secret, message):
             return v.inverse_ntt([x * m % v.Q for x, m in zip(c, poly)])
 
         z = [[centred(p + q) for p, q in zip(y[i], times(s1[i]))] for i in range(v.L)]
-        if any(abs(x) >= v.GAMMA1 - v.BETA for poly in z for x in poly):
+        if any(abs(x) >= v.GAMMA1 - v.BETA for poly in z for x in poly) != careless:
             continue
+        if any(not -v.GAMMA1 < x <= v.GAMMA1 for poly in z for x in poly):
+            continue  # would not even have an encoding
         rest = [[(p - q) % v.Q for p, q in zip(w[i], times(s2[i]))] for i in range(v.K)]
         if any(abs(v.decompose(x)[1]) >= v.GAMMA2 - v.BETA for poly in rest for x in poly):
             continue
@@ -209,6 +212,9 @@ def main(iterations):
     log.size = 70000
     shape = [[width for _, width in log.widths(level)] for level in range(3)]
     good &= check("C2SP tlog-tiles 70,000", shape == [[256] * 273 + [112], [256, 17], [1]])
+    public, secret = keygen(bytes(32))
+    good &= check("FIPS 204 refuses a z that is too large", v.mldsa44_verify(public, b"m", sign(public, secret, b"m"))
+                  and not v.mldsa44_verify(public, b"m", sign(public, secret, b"m", careless=True)))
     got = accumulated(iterations)
     good &= check("CCTV ML-DSA-44 accumulated, %d iterations: %s" % (iterations, got), got == MLDSA44_VECTORS.get(iterations))
     return 0 if good else 1
