@@ -119,7 +119,7 @@ async function untilActive(update: () => Promise<VaultKeyRow | undefined>): Prom
  * Throws `UnknownKey` when the vault in `database` was made with another root key. Reads only, and also before the
  * migrations have run: a wrong key must not change anything. SQLite files refuse earlier, as a whole.
  */
-export async function checkRootKey(database: Database, rootKey: KeyObject): Promise<void> {
+export async function checkRootKey(database: Database, rootKey: RootKey): Promise<void> {
   const store = makeVaultStore(database)
   if (!(await store.hasTables())) return
   for (const row of await store.keys()) openAtStart(ringOf(rootKey), row)
