@@ -65,7 +65,7 @@ async function change(parts: Parts, staging: Staging, isStillAlone: () => Promis
     }
     await log.append({ code: 'vault.rekey-started', detail: { rootKey: rootKeyFingerprint(from) } })
     await log.rekey({ code: 'vault.rekeyed', detail: { rootKey: rootKeyFingerprint(to) } }, to, async (tx) => {
-      await rekeyTables(tx, { from, to }, database.dialect)
+      await rekeyTables(tx, { from, to }, { dialect: database.dialect, now: () => new Date() })
       if (!(await isStillAlone())) throw new InUse()
     })
   } catch (error) {

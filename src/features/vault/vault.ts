@@ -1,9 +1,8 @@
 import { createHmac, type KeyObject } from 'node:crypto'
 import type { Secret } from '../../core/secret.ts'
 import type { Database, Db } from '../../lib/db/database.ts'
-import { deriveKey } from '../../lib/envelope.ts'
 import { rootKeyFingerprint } from '../../lib/root-key.ts'
-import { type RootKey, ringOf } from '../../lib/root-keys.ts'
+import { fingerprintKey, type RootKey, ringOf } from '../../lib/root-keys.ts'
 import { makeKeyring } from './keyring.ts'
 import { makeKeys } from './keys.ts'
 import { makeKnown } from './known.ts'
@@ -60,11 +59,7 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     /** Names the root key in use, to compare it with a note of it. */
     rootKeyFingerprint: () => rootKeyFingerprint(ring.current()),
     /** Tells equal values from different ones without telling the value: HMAC-SHA-256, hexadecimal. Another root key gives another one. */
-    fingerprint: (value: Secret): string =>
-      createHmac('sha256', fingerprintKey(ring.current())).update(value.reveal()).digest('hex'),
+    fingerprint: (value: Secret, key: KeyObject = fingerprintKey(ring.current())): string =>
+      createHmac('sha256', key).update(value.reveal()).digest('hex'),
   }
-}
-
-function fingerprintKey(rootKey: KeyObject): KeyObject {
-  return deriveKey(rootKey, 'atlas/vault/fingerprint')
 }
