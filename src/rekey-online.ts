@@ -98,9 +98,15 @@ async function finish({ config, ring }: Parts, staging: Staging, to: KeyObject):
   const from = ring.current()
   ring.add(to)
   ring.use(to)
-  await staging.promote()
-  tidyFileKey(config, to)
   setTimeout(() => ring.forget(from), forgetAfterMs).unref()
+  await staging.promote().catch((cause: NodeJS.ErrnoException) => {
+    throw new Problem(
+      'conflict',
+      `The root key is changed, but the new one could not take the place of the old one (${cause.code ?? cause.name}). Put it there by hand: it lies beside it, with .next at the end of its name`,
+      { cause },
+    )
+  })
+  tidyFileKey(config, to)
 }
 
 const offlineWay = 'Stop every server and run: atlas vault rekey --new-key-file <path>'
