@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { createSecretKey } from 'node:crypto'
-import { globSync, readFileSync } from 'node:fs'
 import { sql } from 'kysely'
 import { migrations } from './app.ts'
 import type { Principal } from './core/action.ts'
@@ -12,8 +11,8 @@ import { goodPassword } from './features/identity/testing.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
 import { makeVault } from './features/vault/vault.ts'
 import { type Database, UnknownKey } from './lib/db/database.ts'
-import { deriveKey, keyId } from './lib/envelope.ts'
 import { rekeyRows } from './rekey.ts'
+import { boxesUnder } from './testing/boxes.ts'
 import { fixedClock, testOnEach, testRootKey } from './testing/databases.ts'
 
 const newKey = createSecretKey(Buffer.alloc(32, 9))
@@ -143,22 +142,3 @@ testOnEach('a process that slept through a rekey wraps nothing with the old root
   await assert.rejects(vault.rotate(), UnknownKey)
   await checkRootKey(database, newKey)
 })
-
-/** `table.column` of each box in the whole database that a key derived from `rootKey` opens: every key that the code derives. */
-async function boxesUnder(database: Database, rootKey: typeof testRootKey): Promise<string[]> {
-  const infos = globSync('src/**/*.ts').flatMap((file) =>
-    [...readFileSync(file, 'utf8').matchAll(/deriveKey\(\w+, '([^']+)'\)/g)].map((match) => match[1] ?? ''),
-  )
-  assert.ok(infos.includes('atlas/vault') && infos.includes('atlas/audit-key'), 'the search finds derivations')
-  const ids = new Map(infos.map((info) => [keyId(deriveKey(rootKey, info)).toString('hex'), info]))
-  const found: string[] = []
-  for (const { name } of await database.db.introspection.getTables()) {
-    const { rows } = await sql<Record<string, unknown>>`select * from ${sql.table(name)}`.execute(database.db)
-    for (const [column, value] of rows.flatMap((row) => Object.entries(row)))
-      if (Buffer.isBuffer(value) && value.toString('latin1', 0, 2) === 'HS') {
-        const info = ids.get(value.toString('hex', 4, 12))
-        if (info) found.push(`${name}.${column} under ${info}`)
-      }
-  }
-  return found
-}
