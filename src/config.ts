@@ -1,6 +1,7 @@
 import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { sealFaults, sealSettings, standardNames } from './config-seals.ts'
 import { Secret } from './core/secret.ts'
 import { NoteError } from './lib/signed-note.ts'
 import { type Policy, parsePolicy } from './lib/tlog-policy.ts'
@@ -46,6 +47,7 @@ export const settings = {
   ATLAS_SECRET_KEY: secret.optional(),
   ATLAS_SECRET_KEY_PREVIOUS: secret.optional(),
   ATLAS_SEALED: z.stringbool().default(false),
+  ...sealSettings({ secret, url: httpsOrLoopback }),
   ATLAS_API_TOKEN: secret.optional(),
   ATLAS_DEFAULT_ADMIN_PASSWORD: secret.optional(),
   ATLAS_SSL_CERTFILE: z.string().min(1).optional(),
@@ -79,6 +81,7 @@ export const aliases: Readonly<Record<string, keyof typeof settings>> = {
   INFRAGENIUS_HOST: 'ATLAS_HOST',
   INFRAGENIUS_PORT: 'ATLAS_PORT',
   INFRAGENIUS_LOG_LEVEL: 'ATLAS_LOG_LEVEL',
+  ...standardNames,
 }
 
 const Config = z.strictObject(settings)
@@ -127,7 +130,7 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
       continue
     }
     origins[target] = name
-    if (alias) notices.push(`${name} is read as ${target}; please rename it`)
+    if (alias && !Object.hasOwn(standardNames, base)) notices.push(`${name} is read as ${target}; please rename it`)
     const text = isFile ? readValueFile(name, value, faults, target.startsWith('ATLAS_SECRET_KEY')) : value
     if (text !== undefined && text !== '') values[target] = text
   }
@@ -150,6 +153,7 @@ function crossFaults(config: z.output<typeof Config>): string[] {
     faults.push('ATLAS_SSL_CERTFILE and ATLAS_SSL_KEYFILE belong together; set both or none')
   if (config.ATLAS_SEALED && config.ATLAS_SECRET_KEY)
     faults.push('ATLAS_SEALED waits for the root key in shares, so ATLAS_SECRET_KEY must not be set')
+  faults.push(...sealFaults(config))
   const proxied = config.ATLAS_TRUSTED_PROXIES.length > 0
   if (config.ATLAS_TRUSTED_PROXIES.some((range) => /\/0+$/.test(range)))
     faults.push('ATLAS_TRUSTED_PROXIES: a range that holds every address trusts everybody; name the proxies')

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { rootKeyFingerprint, writeKeyFile } from './lib/root-key.ts'
 import { combine, type Share, split } from './lib/shamir.ts'
+import { rootKeyInUse } from './sealed-source.ts'
 import { StartError } from './start-error.ts'
-import { findRootKey } from './storage.ts'
 
 // The recovery kit: the root key in shares, for people who keep one each. A share is one line of text:
 // atlas-share-1 <fingerprint of the root key> <shares needed> <number> <32 bytes in base64url>
@@ -13,9 +13,10 @@ import { findRootKey } from './storage.ts'
 type Kit = { readonly shares: number; readonly threshold: number; readonly folder: string }
 
 /** `atlas vault recovery-kit`: the root key in shares, one file each, in a new folder. */
-export function makeKit(config: Config, { shares: count, threshold, folder }: Kit): Record<string, unknown> {
-  const key = findRootKey(config)
+export async function makeKit(config: Config, kit: Kit): Promise<Record<string, unknown>> {
+  const { shares: count, threshold, folder } = kit
   if (existsSync(folder)) throw new StartError(`${folder} exists already; name a new folder`)
+  const key = await rootKeyInUse(config)
   const fingerprint = rootKeyFingerprint(key)
   const shares = sharesOf(key, threshold, count)
   mkdirSync(folder, { mode: 0o700 })
@@ -28,9 +29,9 @@ export function makeKit(config: Config, { shares: count, threshold, folder }: Ki
 }
 
 /** `atlas vault verify-recovery`: whether these shares give the root key that is in use. Nothing is written or shown. */
-export function verifyKit(config: Config, files: readonly string[]): Record<string, unknown> {
+export async function verifyKit(config: Config, files: readonly string[]): Promise<Record<string, unknown>> {
   const key = fromShares(files)
-  if (!key.equals(findRootKey(config)))
+  if (!key.equals(await rootKeyInUse(config)))
     throw new StartError('The shares are of another root key than the one in use. Make a new kit.', { exitCode: 1 })
   return { rootKey: rootKeyFingerprint(key), shares: files.length, verified: true }
 }

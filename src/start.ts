@@ -8,7 +8,8 @@ import { Problem } from './core/problem.ts'
 import { UnknownKey } from './lib/db/database.ts'
 import { makeLog } from './lib/log.ts'
 import { makeRedactor } from './lib/redact.ts'
-import { waitUnsealed } from './sealed.ts'
+import { askProvider, type Unsealed, unseal } from './sealed.ts'
+import { asStartError, sealedSource, sealPath } from './sealed-source.ts'
 import { StartError } from './start-error.ts'
 import { keyPath, openRootKey, openStorage, say, unknownKey, unreachable } from './storage.ts'
 
@@ -21,7 +22,8 @@ type Opened = {
 
 /** `atlas init`: everything that a start makes, without listening. */
 export async function init(config: Config, version: string): Promise<Record<string, unknown>> {
-  const { app, setup, close } = await openApp(config, version)
+  const unsealed = await unsealOnce(config)
+  const { app, setup, close } = await openApp(config, version, unsealed)
   const answer = {
     dataDirectory: config.ATLAS_DATA_DIR,
     auditKey: app.audit.vkey,
@@ -34,7 +36,7 @@ export async function init(config: Config, version: string): Promise<Record<stri
 
 /** `atlas serve`: runs until SIGTERM or SIGINT. Prints what a person needs to go on. */
 export async function serve(config: Config, version: string): Promise<void> {
-  const unsealed = config.ATLAS_SEALED ? await waitUnsealed(config, readTls(config)) : undefined
+  const unsealed = await unseal(config, readTls(config))
   const { app, setup, close } = await openApp(config, version, unsealed)
   const { app: server } = app.http
   // Heard from here on: whoever sees that it is ready may stop it at once, and that must be an orderly end too.
@@ -83,10 +85,10 @@ export async function serve(config: Config, version: string): Promise<void> {
   await close()
 }
 
-async function openApp(config: Config, version: string, unsealed?: KeyObject): Promise<Opened> {
+async function openApp(config: Config, version: string, unsealed?: Unsealed): Promise<Opened> {
   for (const notice of config.notices) say(notice)
   const tls = readTls(config)
-  const { rootKey, isNew } = unsealed ? { rootKey: unsealed, isNew: false } : openRootKey(config)
+  const { rootKey, isNew } = unsealed ?? openRootKey(config)
   const { database, release } = await openStorage(config, rootKey)
   let app: App | undefined
   const close = async (): Promise<void> => {
@@ -113,25 +115,51 @@ async function openApp(config: Config, version: string, unsealed?: KeyObject): P
       version,
       now: () => new Date(),
     })
-    if (isNew)
-      say(`A root key was made in ${keyPath(config)}. Keep a copy elsewhere: without it the data cannot be read.`)
+    sayOfKey(config, { isNew, unsealed })
     if (config.ATLAS_SECRET_KEY_PREVIOUS)
       say('The data hangs on the new root key. Remove ATLAS_SECRET_KEY_PREVIOUS, and destroy the old key.')
-    if (!config.ATLAS_SECRET_KEY && !unsealed)
-      say(
-        'Warning: the root key lies on the data disk. Move it and name it in ATLAS_SECRET_KEY_FILE (docs/operate/keys.md).',
-      )
     return { app, setup: await firstSignIn(app, config), close }
   } catch (error) {
     await close()
     if (error instanceof UnknownKey) {
       // The database was made with another key, so this one, made a moment ago, opens nothing.
-      if (isNew) rmSync(keyPath(config))
+      if (isNew) rmSync(unsealed ? sealPath(config) : keyPath(config))
       throw unknownKey(config, error)
     }
     if ((error as Error).name === 'PolicyFault')
       throw new StartError(`The policies do not fit this version: ${(error as Error).message}`)
     throw error
+  }
+}
+
+/** What a person must know of the root key now. */
+function sayOfKey(config: Config, { isNew, unsealed }: { isNew: boolean; unsealed: Unsealed | undefined }): void {
+  if (!unsealed) {
+    if (isNew)
+      say(`A root key was made in ${keyPath(config)}. Keep a copy elsewhere: without it the data cannot be read.`)
+    if (!config.ATLAS_SECRET_KEY)
+      say(
+        'Warning: the root key lies on the data disk. Move it and name it in ATLAS_SECRET_KEY_FILE (docs/operate/keys.md).',
+      )
+    return
+  }
+  if (isNew)
+    say(
+      `A root key was drawn and wrapped into ${sealPath(config)}. MAKE A RECOVERY KIT NOW: atlas vault recovery-kit. Without it, whoever loses the provider's key loses all data.`,
+    )
+  if (config.ATLAS_SEAL && existsSync(keyPath(config)))
+    say(`Warning: ${keyPath(config)} still holds the root key in the clear. Make a recovery kit, then remove the file.`)
+}
+
+/** For `init`, which waits for nobody. */
+async function unsealOnce(config: Config): Promise<Unsealed | undefined> {
+  const source = sealedSource(config)
+  try {
+    return source && (await askProvider(config, source)())
+  } catch (error) {
+    throw asStartError(error)
+  } finally {
+    await source?.close()
   }
 }
 
@@ -144,9 +172,15 @@ function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unk
   bytes.fill(0)
   const old = config.ATLAS_SECRET_KEY_PREVIOUS?.reveal()
   if (old !== undefined) redactor.add('previous root key', old.trim().replace(/=+$/, ''))
-  const [token, password] = [config.ATLAS_API_TOKEN?.reveal(), config.ATLAS_DEFAULT_ADMIN_PASSWORD?.reveal()]
-  if (token !== undefined) redactor.add('bootstrap token', token)
-  if (password !== undefined) redactor.add('first password', password)
+  const others = {
+    'bootstrap token': config.ATLAS_API_TOKEN,
+    'first password': config.ATLAS_DEFAULT_ADMIN_PASSWORD,
+    "token of the seal's provider": config.ATLAS_TRANSIT_TOKEN,
+    'AWS secret access key': config.ATLAS_AWS_SECRET_ACCESS_KEY,
+    'AWS session token': config.ATLAS_AWS_SESSION_TOKEN,
+    'PIN of the token': config.ATLAS_PKCS11_PIN,
+  }
+  for (const [name, secret] of Object.entries(others)) if (secret) redactor.add(name, secret.reveal())
   return redactor.redact
 }
 

@@ -105,6 +105,11 @@ export function openDatabase(config: Config, rootKey: KeyObject): Database {
 }
 
 export function unknownKey(config: Config, cause: Error): StartError {
+  if (config.ATLAS_SEAL)
+    return new StartError(
+      'unknown key: this data hangs on another root key than the wrapped one. Bring the file from the server that runs, or recover the root key from its kit. Nothing was changed.',
+      { cause },
+    )
   return new StartError(
     config.ATLAS_SECRET_KEY_PREVIOUS
       ? 'unknown key: this data does not hang on this root key yet. Change it with: atlas vault rekey. Nothing was changed.'

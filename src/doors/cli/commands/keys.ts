@@ -41,6 +41,7 @@ export function addKeys(program: Command, shell: Shell): void {
       print(shell.output(), answer, () => `${answer['rewrapped']} versions are sealed under the active key`)
       if (answer['remaining'] !== 0) throw new CliError('Not all could be moved; see the audit log', 1, answer)
     })
+  addSeal(vault, shell)
   addRecovery(vault, shell)
   vault
     .command('rekey')
@@ -51,6 +52,34 @@ export function addKeys(program: Command, shell: Shell): void {
       const answer = await shell.local.rekey(options)
       print(shell.output(), answer, () => fields(answer))
     })
+}
+
+function addSeal(vault: Command, shell: Shell): void {
+  vault
+    .command('seal')
+    .summary('wrap the root key with the provider that ATLAS_SEAL names; again, to use the newest version of its key')
+    .action(async () => {
+      const answer = await shell.local.seal.wrap()
+      print(shell.output(), answer, () => [fields(answer), ...nextSteps(answer)].join('\n'))
+    })
+  vault
+    .command('unseal-to-file <path>')
+    .summary('the way back: the wrapped root key into a new key file')
+    .action(async (path: string) => {
+      const answer = await shell.local.seal.unwrap(path)
+      print(shell.output(), answer, () => fields(answer))
+    })
+}
+
+function nextSteps({ plainKey }: Json): string[] {
+  if (plainKey === 'none') return []
+  return [
+    '',
+    'It was unwrapped once more to be sure. Next:',
+    '  1. make a recovery kit, if there is none: atlas vault recovery-kit <folder>',
+    '  2. start the server with ATLAS_SEAL, and without ATLAS_SECRET_KEY',
+    `  3. when it runs, remove the key in the clear: ${plainKey}`,
+  ]
 }
 
 function addRecovery(vault: Command, shell: Shell): void {

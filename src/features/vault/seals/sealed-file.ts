@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
-import { rootKeyFingerprint } from '../../../lib/root-key.ts'
+import { rootKeyFingerprint, syncFolder } from '../../../lib/root-key.ts'
 import { type Binding, type Seal, SealError } from './seal.ts'
 
 // `root.sealed`: the root key as its provider wrapped it. Without the provider nothing in it is secret.
@@ -117,12 +117,7 @@ export function writeSealedFile(path: string, sealed: SealedKey, { replace }: { 
   } finally {
     rmSync(draft, { force: true })
   }
-  const folder = openSync(dirname(path), constants.O_RDONLY)
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
+  syncFolder(dirname(path))
 }
 
 const bindingOf = (fingerprint: string): Binding => ({
