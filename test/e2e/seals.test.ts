@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { startAws } from '../../simulators/aws/start.ts'
@@ -114,6 +114,168 @@ for (const [name, start] of Object.entries(providers))
       'the provider’s address was printed',
     )
   })
+
+test('a root key in the clear moves into a seal and out again; the kit is of the same key, and opens the server while the provider is away', async (t) => {
+  const { bao, env, ...provider } = await transit(t)
+  const folder = newFolder(t)
+  const inData = (name: string) => join(folder, 'data', name)
+  const first = await startAtlas(t, { folder })
+  const { id } = await first.api<{ id: string }>('POST', '/secrets', { name: 'token', value: 'kept value' })
+  await first.stop()
+  const plain = readFileSync(inData('root.key'), 'utf8').trim()
+  const said: string[] = []
+  const atlas = async (args: readonly string[], other: Env = {}) => {
+    const all = { ATLAS_DATA_DIR: inData(''), ...env, ...other }
+    const { code, stdout, stderr } = await runAtlas(args, { folder, env: all })
+    said.push(stdout + stderr)
+    return [code, stdout + stderr] as const
+  }
+  const holds = async (extra: Env) => {
+    const server = await startAtlas(t, { folder, env: extra })
+    assert.equal((await server.api<{ version: number }>('GET', `/secrets/${id}`)).version, 1)
+    await server.stop()
+    return server.output.stdout
+  }
+
+  assert.match((await atlas(['serve'], { ATLAS_PORT: '0' }))[1], /not wrapped yet. Run: atlas vault seal/)
+  const [code, text] = await atlas(['vault', 'seal'])
+  assert.deepEqual([code, /state +wrapped\n/.test(text), /recovery kit/.test(text)], [0, true, true])
+  assert.match(await holds(env), /still holds the root key in the clear/)
+  assert.match((await atlas(['serve'], { ATLAS_PORT: '0', ATLAS_SECRET_KEY: plain }))[1], /ATLAS_SECRET_KEY must not/)
+  rmSync(inData('root.key'))
+  assert.doesNotMatch(await holds(env), /Warning/)
+
+  // The provider's key is rotated, the root key is wrapped under its new version, and the old version goes.
+  bao.transit.rotate('atlas')
+  assert.match((await atlas(['vault', 'seal']))[1], /state +wrapped anew/)
+  bao.transit.setMinDecryptionVersion('atlas', 2)
+  await holds(env)
+
+  assert.equal((await atlas(['vault', 'recovery-kit', 'kit', '--shares', '3', '--threshold', '2']))[0], 0)
+  const share = (n: number) => join(folder, 'kit', `share-${n}.txt`)
+  assert.match((await atlas(['vault', 'verify-recovery', share(1), share(3)]))[1], /verified +true/)
+  await provider.down()
+  assert.deepEqual((await atlas(['vault', 'seal']))[0], 1)
+  const waiting = startSealed(t, { folder, env })
+  const sealed = await waiting.url('sealed')
+  for (const n of [1, 3]) {
+    const { code } = await runAtlas(['vault', 'unseal', '--share-file', share(n)], {
+      folder,
+      env: { ATLAS_URL: sealed },
+    })
+    assert.equal(code, 0)
+  }
+  const ready = await waiting.url('ready')
+  const answer = await fetch(`${ready}/api/v1/secrets/${id}`, { headers: { authorization: `Bearer ${adminToken}` } })
+  assert.equal(answer.status, 200)
+  said.push((await waiting.stop()).stdout)
+  await provider.up()
+
+  const back = join(folder, 'back.key')
+  assert.equal((await atlas(['vault', 'unseal-to-file', back]))[0], 0)
+  assert.deepEqual([readFileSync(back, 'utf8').trim(), statSync(back).mode & 0o777], [plain, 0o600])
+  assert.match((await atlas(['vault', 'unseal-to-file', back]))[1], /exists already/)
+  await holds({ ATLAS_SECRET_KEY_FILE: back })
+
+  const bytes = Buffer.from(plain, 'base64url')
+  said.push(readFileSync(inData('root.sealed'), 'utf8'))
+  for (const secret of [
+    bao.credential,
+    ...(['base64', 'base64url', 'hex'] as const).map((form) => bytes.toString(form).replace(/=+$/, '')),
+  ])
+    assert.ok(!said.some((text) => text.includes(secret)), 'a secret was printed')
+})
+
+test('a wrapped root key that was edited, swapped or is of another key is refused in plain words', async (t) => {
+  const { bao, env } = await transit(t)
+  const folders = [newFolder(t), newFolder(t)] as const
+  const fileOf = (folder: string) => join(folder, 'data', 'root.sealed')
+  for (const folder of folders) await (await startAtlas(t, { folder, env })).stop()
+  const [mine, others] = folders.map((folder) => readFileSync(fileOf(folder), 'utf8')) as [string, string]
+  const edit = (change: object) => JSON.stringify({ ...JSON.parse(mine), ...change })
+  const { wrapped, fingerprint } = JSON.parse(others) as { wrapped: string; fingerprint: string }
+  const flipped = String(JSON.parse(mine).wrapped).replace(/.(?=.{8}$)/, (char) => (char === 'A' ? 'B' : 'A'))
+  const rows: readonly [what: string, content: string | undefined, refusal: RegExp, env?: Env][] = [
+    ['no file', undefined, /there is a database but no .*root\.sealed/],
+    ['half a file', mine.slice(0, 80), /is damaged/],
+    ['a file of another form', edit({ extra: 1 }), /is damaged/],
+    ['another kind', edit({ kind: 'aws-kms' }), /wrapped by aws-kms .* and ATLAS_SEAL names transit/],
+    [
+      'another key of the provider',
+      mine,
+      /wrapped by transit with the key transit\/atlas, and ATLAS_SEAL names transit with transit\/other/,
+      { ATLAS_TRANSIT_KEY: 'other', ATLAS_TRANSIT_TOKEN: bao.rootToken },
+    ],
+    [
+      'another key of the provider, and the file says so too',
+      edit({ key: 'transit/other' }),
+      /does not open the wrapped root key/,
+      { ATLAS_TRANSIT_KEY: 'other', ATLAS_TRANSIT_TOKEN: bao.rootToken },
+    ],
+    ['an edited ciphertext', edit({ wrapped: flipped }), /does not open the wrapped root key/],
+    ['an edited fingerprint', edit({ fingerprint }), /does not open the wrapped root key/],
+    ["another server's ciphertext", edit({ wrapped }), /does not open the wrapped root key/],
+    ["another server's file", others, /unknown key: this data hangs on another root key/],
+  ]
+  for (const [what, content, refusal, other] of rows)
+    await t.test(what, async (t) => {
+      if (content === undefined) rmSync(fileOf(folders[0]))
+      else writeFileSync(fileOf(folders[0]), content, { mode: 0o600 })
+      const server = startSealed(t, { folder: folders[0], env: { ...env, ...other } })
+      let isOver = false
+      const over = server.ended.then((ended) => {
+        isOver = true
+        return ended
+      })
+      // It ends with the words, or waits sealed and says them; it is never ready.
+      await eventually(async () => isOver || refusal.test(server.output()) || undefined)
+      const { stdout, stderr } = isOver ? await over : await server.stop()
+      assert.match(stdout + stderr, refusal)
+      assert.doesNotMatch(stdout, / is ready at /)
+    })
+  writeFileSync(fileOf(folders[0]), mine, { mode: 0o622 })
+  chmodSync(fileOf(folders[0]), 0o622)
+  const open = await runAtlas(['serve'], {
+    folder: folders[0],
+    env: { ATLAS_DATA_DIR: join(folders[0], 'data'), ...env },
+  })
+  assert.deepEqual([open.code, /can be changed by others; run: chmod 600/.test(open.stderr)], [2, true])
+  writeFileSync(fileOf(folders[0]), mine, { mode: 0o600 })
+  chmodSync(fileOf(folders[0]), 0o600)
+  await (await startAtlas(t, { folder: folders[0], env })).stop()
+})
+
+test('several servers on one PostgreSQL each have a copy of the wrapped key; one without draws none that stays', async (t) => {
+  const { env: sealEnv } = await transit(t)
+  const env = { ...sealEnv, ATLAS_DATABASE_URL: await freshPostgresUrl(t) }
+  const first = await startAtlas(t, { env })
+  const copy = join(newFolder(t), 'copy.sealed')
+  copyFileSync(join(first.dataDir, 'root.sealed'), copy)
+  const second = await startAtlas(t, { env: { ...env, ATLAS_SEAL_PATH: copy } })
+  const { id } = await first.api<{ id: string }>('POST', '/secrets', { name: 'token', value: 'kept value' })
+  assert.equal((await second.api<{ version: number }>('GET', `/secrets/${id}`)).version, 1)
+
+  const folder = newFolder(t)
+  const third = await runAtlas(['serve'], {
+    folder,
+    env: { ...env, ATLAS_DATA_DIR: join(folder, 'data'), ATLAS_PORT: '0' },
+  })
+  assert.deepEqual([third.code, /unknown key/.test(third.stderr)], [2, true])
+  assert.equal(existsSync(join(folder, 'data', 'root.sealed')), false)
+})
+
+test('a provider that is away at the very first start holds it up, and nothing is made before it is back', async (t) => {
+  const { env, down, up } = await transit(t)
+  const folder = newFolder(t)
+  await down()
+  const waiting = startSealed(t, { folder, env })
+  await waiting.url('sealed')
+  assert.equal(existsSync(join(folder, 'data', 'atlas.db')), false)
+  assert.equal((await runAtlas(['init'], { folder, env: { ATLAS_DATA_DIR: join(folder, 'data'), ...env } })).code, 1)
+  await up()
+  await waiting.url('ready')
+  assert.match((await waiting.stop()).stdout, /MAKE A RECOVERY KIT NOW/)
+})
 
 /** A server that may not become ready at once. */
 function startSealed(t: TestContext, { folder, env }: { folder: string; env: Env }) {
