@@ -2,9 +2,10 @@ import { createHmac, type KeyObject } from 'node:crypto'
 import { Secret } from '../../core/secret.ts'
 import { canonicalJson } from '../../lib/canonical.ts'
 import { deriveKey } from '../../lib/envelope.ts'
+import { type RootKey, ringOf } from '../../lib/root-keys.ts'
 
 type Parts = {
-  readonly rootKey: KeyObject
+  readonly rootKey: RootKey
   /** A keyed hash of the value: equal for equal values, and no help in finding the value. */
   readonly hashSecret: (secret: Secret) => string
 }
@@ -14,11 +15,15 @@ type Parts = {
  * hash, and so does an edit of the connection that the call is about. Keyed, because a plain hash of a short input can be guessed by whoever reads the log.
  */
 export function makeHashInput({ rootKey, hashSecret }: Parts) {
-  const key = deriveKey(rootKey, 'atlas/approvals/input')
+  const ring = ringOf(rootKey)
   return function hashInput(action: string, input: unknown, revision?: number): string {
     const exact = canonicalJson([action, plain(input, hashSecret), ...(revision === undefined ? [] : [revision])])
-    return createHmac('sha256', key).update(exact).digest('hex')
+    return createHmac('sha256', inputKey(ring.current())).update(exact).digest('hex')
   }
+}
+
+function inputKey(rootKey: KeyObject): KeyObject {
+  return deriveKey(rootKey, 'atlas/approvals/input')
 }
 
 // What has no exact JSON form throws: a Map, printed as {}, would let one approval serve another call.

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import type { Database } from '../../lib/db/database.ts'
+import type { Database, Db } from '../../lib/db/database.ts'
 import type { Exact, State } from './approval.ts'
 
 export type Row = {
@@ -30,7 +30,8 @@ export type Store = ReturnType<typeof makeStore>
 export function makeStore(database: Database) {
   const db = database.db.withTables<Tables>()
   return {
-    request: (exact: Exact, at: string, most: number, make: () => Row) => request(database, exact, at, most, make),
+    request: (exact: Exact, at: string, most: number, make: (tx: Db) => Promise<Row>) =>
+      request(database, exact, at, most, make),
 
     list: (filter: Filter) => list(db, filter),
 
@@ -64,12 +65,13 @@ export function makeStore(database: Database) {
       return numUpdatedRows === 1n
     },
 
-    /** False when it is no longer pending, or expired: somebody was faster. */
-    async review(id: string, reviewedAt: string, change: Answer): Promise<boolean> {
+    /** False when it is no longer pending, expired, or lies there under another root key by now: somebody was faster. */
+    async review({ id, request_box }: Row, reviewedAt: string, change: Answer): Promise<boolean> {
       const { numUpdatedRows } = await db
         .updateTable('approval')
         .set({ ...change, reviewed_at: reviewedAt })
         .where('id', '=', id)
+        .where('request_box', '=', request_box)
         .where('state', '=', 'pending')
         .where('expires_at', '>', reviewedAt)
         .executeTakeFirst()
@@ -90,7 +92,7 @@ function request(
   exact: Exact,
   at: string,
   most: number,
-  make: () => Row,
+  make: (tx: Db) => Promise<Row>,
 ): Promise<string | 'too-many'> {
   return database.exclusive('approvals', async (transaction) => {
     const tx = transaction.withTables<Tables>()
@@ -111,7 +113,7 @@ function request(
       .where('principal_id', '=', exact.principal.id)
       .executeTakeFirstOrThrow()
     if (Number(open) >= most) return 'too-many'
-    const row = make()
+    const row = await make(transaction)
     await tx.insertInto('approval').values(row).execute()
     return row.id
   })
