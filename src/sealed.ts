@@ -215,12 +215,13 @@ function problem(type: string, title: string, status: number): object {
   return { type, title, status }
 }
 
+/** Whether there is data that hangs on this key. Where there is none yet, shares that a stranger made up would open it. */
 async function opens(config: Config, key: KeyObject): Promise<boolean> {
+  if (!config.ATLAS_DATABASE_URL && !existsSync(filePath(config))) return false
   try {
     const database = openDatabase(config, key)
     try {
-      await checkRootKey(database, key)
-      return true
+      return await checkRootKey(database, key)
     } finally {
       await database.close()
     }

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { startAws } from '../../simulators/aws/start.ts'
 import { startOpenBao } from '../../simulators/openbao/start.ts'
+import { rootKeyFingerprint } from '../../src/lib/root-key.ts'
+import { split } from '../../src/lib/shamir.ts'
 import { freshPostgresUrl } from '../../src/testing/databases.ts'
 import { adminToken, type Env, newFolder, runAtlas, startAtlas } from '../../src/testing/server.ts'
 import { eventually } from './steps.ts'
@@ -264,18 +267,36 @@ test('several servers on one PostgreSQL each have a copy of the wrapped key; one
   assert.equal(existsSync(join(folder, 'data', 'root.sealed')), false)
 })
 
-test('a provider that is away at the very first start holds it up, and nothing is made before it is back', async (t) => {
-  const { env, down, up } = await transit(t)
-  const folder = newFolder(t)
-  await down()
-  const waiting = startSealed(t, { folder, env })
-  await waiting.url('sealed')
-  assert.equal(existsSync(join(folder, 'data', 'atlas.db')), false)
-  assert.equal((await runAtlas(['init'], { folder, env: { ATLAS_DATA_DIR: join(folder, 'data'), ...env } })).code, 1)
-  await up()
-  await waiting.url('ready')
-  assert.match((await waiting.stop()).stdout, /MAKE A RECOVERY KIT NOW/)
-})
+for (const where of ['SQLite', 'PostgreSQL'])
+  test(`a provider that is away at the very first start holds it up, nothing is made before it is back, and shares that a stranger made up open nothing (${where})`, async (t) => {
+    const { env: sealEnv, down, up } = await transit(t)
+    const folder = newFolder(t)
+    const remote: Env = where === 'SQLite' ? {} : { ATLAS_DATABASE_URL: await freshPostgresUrl(t) }
+    const env = { ...sealEnv, ...remote }
+    await down()
+    const waiting = startSealed(t, { folder, env })
+    const url = await waiting.url('sealed')
+    const body = (line: string) => ({
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ share: line }),
+    })
+    const answers: number[] = []
+    for (const line of sharesOf(createSecretKey(randomBytes(32))))
+      answers.push((await fetch(`${url}/api/v1/unseal`, body(line))).status)
+    assert.deepEqual(answers, [200, 409])
+    assert.equal(existsSync(join(folder, 'data', 'atlas.db')), false)
+    assert.equal((await runAtlas(['init'], { folder, env: { ATLAS_DATA_DIR: join(folder, 'data'), ...env } })).code, 1)
+    await up()
+    await waiting.url('ready')
+    assert.match((await waiting.stop()).stdout, /MAKE A RECOVERY KIT NOW/)
+  })
+
+function sharesOf(key: KeyObject): string[] {
+  return split(key.export(), { threshold: 2, count: 2 }).map(
+    ({ x, y }) => `atlas-share-1 ${rootKeyFingerprint(key)} 2 ${x} ${y.toString('base64url')}`,
+  )
+}
 
 /** A server that may not become ready at once. */
 function startSealed(t: TestContext, { folder, env }: { folder: string; env: Env }) {
