@@ -1,8 +1,10 @@
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { existsSync, renameSync, rmSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import type { Config } from './config.ts'
 import { makeKmsSeal } from './features/vault/seals/aws-kms.ts'
+import { makePkcs11Seal } from './features/vault/seals/pkcs11.ts'
 import { type Seal, SealError } from './features/vault/seals/seal.ts'
 import {
   BadSealedFile,
@@ -107,6 +109,10 @@ export function asStartError(error: unknown): unknown {
 function makeSeal(config: Config): { seal: Seal; close: () => Promise<void> } | undefined {
   const { ATLAS_SEAL: kind } = config
   if (kind === undefined) return undefined
+  if (kind === 'pkcs11') {
+    if (!isBuiltin('node:ffi')) throw new StartError('ATLAS_SEAL=pkcs11 needs Node 26.1 or later')
+    return { seal: pkcs11Seal(config), close: async () => {} }
+  }
   const send = makeOutbound({ ca: kind === 'transit' ? config.ATLAS_TRANSIT_CA : config.ATLAS_KMS_CA })
   return { seal: kind === 'transit' ? transitSeal(config, send) : kmsSeal(config, send), close: send.close }
 }
@@ -134,6 +140,16 @@ function kmsSeal(config: Config, send: Send): Seal {
       sessionToken: config.ATLAS_AWS_SESSION_TOKEN,
     },
     now: () => new Date(),
+  })
+}
+
+function pkcs11Seal(config: Config): Seal {
+  return makePkcs11Seal({
+    module: given(config.ATLAS_PKCS11_MODULE),
+    token: config.ATLAS_PKCS11_TOKEN,
+    slot: config.ATLAS_PKCS11_SLOT,
+    key: given(config.ATLAS_PKCS11_KEY),
+    pin: given(config.ATLAS_PKCS11_PIN),
   })
 }
 

@@ -123,9 +123,18 @@ function waitSealed(config: Config, tls: Tls | undefined, provider?: Provider): 
   })
 }
 
+const pinWords =
+  'It is not asked again, because each wrong PIN brings the token nearer to locking itself. Correct the PIN and start again, or give shares of a recovery kit.'
+
+const isFinal = ({ reason }: SealError): boolean => reason === 'wrong-pin'
+
 /** Asks until the provider gives the key or somebody else did. Says each new reason once. */
 async function askAgain({ ask, first }: Provider, state: State, signal: AbortSignal): Promise<Unsealed | undefined> {
   let last: SealError = first
+  if (isFinal(first)) {
+    say(`${first.message}. ${pinWords}`)
+    return undefined
+  }
   say(`${last.message}. It is asked again until it does; shares of a recovery kit open this server too.`)
   for (let waitMs = firstWaitMs; !signal.aborted; waitMs = Math.min(waitMs * 2, longestWaitMs)) {
     // Several servers that lost the same provider do not come back to it in step.
@@ -136,9 +145,10 @@ async function askAgain({ ask, first }: Provider, state: State, signal: AbortSig
       return await ask()
     } catch (error) {
       if (!(error instanceof SealError)) throw error
-      if (error.reason !== last.reason) say(`${error.message}. It is asked again.`)
+      if (error.reason !== last.reason) say(`${error.message}. ${isFinal(error) ? pinWords : 'It is asked again.'}`)
       last = error
       state.seal = error.reason
+      if (isFinal(error)) return undefined
     }
   }
   return undefined
