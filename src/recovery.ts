@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { rootKeyFingerprint, writeKeyFile } from './lib/root-key.ts'
 import { combine, type Share, split } from './lib/shamir.ts'
-import { rootKeyInUse } from './sealed-source.ts'
 import { StartError } from './start-error.ts'
+import { findRootKey } from './storage.ts'
 
 // The recovery kit: the root key in shares, for people who keep one each. A share is one line of text:
 // atlas-share-1 <fingerprint of the root key> <shares needed> <number> <32 bytes in base64url>
@@ -13,10 +13,12 @@ import { StartError } from './start-error.ts'
 type Kit = { readonly shares: number; readonly threshold: number; readonly folder: string }
 
 /** `atlas vault recovery-kit`: the root key in shares, one file each, in a new folder. */
-export async function makeKit(config: Config, kit: Kit): Promise<Record<string, unknown>> {
-  const { shares: count, threshold, folder } = kit
+export async function makeKit(
+  config: Config,
+  { shares: count, threshold, folder }: Kit,
+): Promise<Record<string, unknown>> {
   if (existsSync(folder)) throw new StartError(`${folder} exists already; name a new folder`)
-  const key = await rootKeyInUse(config)
+  const key = await findRootKey(config)
   const fingerprint = rootKeyFingerprint(key)
   const shares = sharesOf(key, threshold, count)
   mkdirSync(folder, { mode: 0o700 })
@@ -31,7 +33,7 @@ export async function makeKit(config: Config, kit: Kit): Promise<Record<string, 
 /** `atlas vault verify-recovery`: whether these shares give the root key that is in use. Nothing is written or shown. */
 export async function verifyKit(config: Config, files: readonly string[]): Promise<Record<string, unknown>> {
   const key = fromShares(files)
-  if (!key.equals(await rootKeyInUse(config)))
+  if (!key.equals(await findRootKey(config)))
     throw new StartError('The shares are of another root key than the one in use. Make a new kit.', { exitCode: 1 })
   return { rootKey: rootKeyFingerprint(key), shares: files.length, verified: true }
 }

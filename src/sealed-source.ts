@@ -18,7 +18,6 @@ import { makeOutbound, type Send } from './lib/outbound.ts'
 import { syncFolder } from './lib/root-key.ts'
 import { type KeySource, NotReplaceable, type Staging } from './root-key-source.ts'
 import { StartError } from './start-error.ts'
-import { findRootKey } from './storage.ts'
 
 // The root key from a provider that wraps it: `data/root.sealed` holds what only the provider opens.
 
@@ -30,15 +29,12 @@ export type SealedSource = KeySource & {
   readonly staging: Staging
   /** Draws a root key, for data that does not exist yet, and keeps it wrapped. */
   readonly create: () => Promise<KeyObject>
-  /** Lets go of connections, so that a command can end. */
-  readonly close: () => Promise<void>
 }
 
 /** The configured seal as a source of the root key; undefined when ATLAS_SEAL is not set. */
 export function sealedSource(config: Config): SealedSource | undefined {
-  const made = makeSeal(config)
-  if (!made) return undefined
-  const { seal, close } = made
+  const seal = makeSeal(config)
+  if (!seal) return undefined
   const path = sealPath(config)
   const next = `${path}.next`
   const open = async (file: string): Promise<KeyObject | undefined> => {
@@ -48,10 +44,9 @@ export function sealedSource(config: Config): SealedSource | undefined {
   return {
     kind: seal.kind,
     seal,
-    close,
     async read() {
       const key = await open(path)
-      if (!key) throw new BadSealedFile(`${path} does not exist`)
+      if (!key) throw new BadSealedFile(`${path} does not exist. Make it with: atlas vault seal`)
       return key
     },
     async create() {
@@ -86,19 +81,6 @@ export function sealedSource(config: Config): SealedSource | undefined {
   }
 }
 
-/** The root key that is there, for commands that need no data: wrapped, or else plain. */
-export async function rootKeyInUse(config: Config): Promise<KeyObject> {
-  const source = existsSync(sealPath(config)) ? sealedSource(config) : undefined
-  if (!source) return findRootKey(config)
-  try {
-    return await source.read()
-  } catch (error) {
-    throw asStartError(error)
-  } finally {
-    await source.close()
-  }
-}
-
 /** A fault of the file is for a person to mend; a provider that does not do it now may at the next try. */
 export function asStartError(error: unknown): unknown {
   if (error instanceof BadSealedFile) return new StartError(error.message, { cause: error })
@@ -106,15 +88,15 @@ export function asStartError(error: unknown): unknown {
 }
 
 /** The configuration has checked that what the kind needs is there. */
-function makeSeal(config: Config): { seal: Seal; close: () => Promise<void> } | undefined {
+function makeSeal(config: Config): Seal | undefined {
   const { ATLAS_SEAL: kind } = config
   if (kind === undefined) return undefined
   if (kind === 'pkcs11') {
     if (!isBuiltin('node:ffi')) throw new StartError('ATLAS_SEAL=pkcs11 needs Node 26.1 or later')
-    return { seal: pkcs11Seal(config), close: async () => {} }
+    return pkcs11Seal(config)
   }
   const send = makeOutbound({ ca: kind === 'transit' ? config.ATLAS_TRANSIT_CA : config.ATLAS_KMS_CA })
-  return { seal: kind === 'transit' ? transitSeal(config, send) : kmsSeal(config, send), close: send.close }
+  return kind === 'transit' ? transitSeal(config, send) : kmsSeal(config, send)
 }
 
 function transitSeal(config: Config, send: Send): Seal {

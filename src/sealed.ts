@@ -9,10 +9,10 @@ import { checkRootKey } from './features/vault/keyring.ts'
 import { SealError, type SealReason } from './features/vault/seals/seal.ts'
 import { UnknownKey } from './lib/db/database.ts'
 import { keyOf, parseShare, type RecoveryShare } from './recovery.ts'
-import { type KeySource, sharesSource } from './root-key-source.ts'
+import { sharesSource } from './root-key-source.ts'
 import { asStartError, type SealedSource, sealedSource, sealPath } from './sealed-source.ts'
 import { StartError } from './start-error.ts'
-import { filePath, keyPath, openDatabase, prepareDataDirectory, say } from './storage.ts'
+import { filePath, keyPath, type Opening, openDatabase, prepareDataDirectory, say } from './storage.ts'
 
 const longest = 1024
 const firstWaitMs = 1_000
@@ -26,16 +26,8 @@ type State = { seal: SealReason | undefined }
 type Take = (line: string) => Promise<Verdict>
 type Verdict = { readonly status: number; readonly body: object; readonly key?: KeyObject }
 
-/** How a server that was sealed came to its root key. */
-export type Unsealed = {
-  readonly rootKey: KeyObject
-  readonly source: KeySource
-  /** It was drawn a moment ago, and no data hangs on it yet. */
-  readonly isNew: boolean
-}
-
 /** The root key of a server that does not find it in the clear, when it has one; undefined where it is configured in the clear. */
-export async function unseal(config: Config, tls: Tls | undefined): Promise<Unsealed | undefined> {
+export async function unseal(config: Config, tls: Tls | undefined): Promise<Opening | undefined> {
   if (config.ATLAS_SEALED) return unsealByPeople(config, tls)
   const source = sealedSource(config)
   if (!source) return undefined
@@ -49,7 +41,7 @@ export async function unseal(config: Config, tls: Tls | undefined): Promise<Unse
 }
 
 /** `ATLAS_SEALED`: enough people each give a share, and the database is not read before a whole key is there. */
-function unsealByPeople(config: Config, tls: Tls | undefined): Promise<Unsealed> {
+function unsealByPeople(config: Config, tls: Tls | undefined): Promise<Opening> {
   prepareDataDirectory(config.ATLAS_DATA_DIR)
   if (existsSync(keyPath(config)))
     throw new StartError(`ATLAS_SEALED is set, but ${keyPath(config)} holds the root key. Move it away first.`)
@@ -61,7 +53,7 @@ function unsealByPeople(config: Config, tls: Tls | undefined): Promise<Unsealed>
 }
 
 /** One try to get the root key from the provider; draws one where there is no data. */
-export function askProvider(config: Config, source: SealedSource): () => Promise<Unsealed> {
+export function askProvider(config: Config, source: SealedSource): () => Promise<Opening> {
   prepareDataDirectory(config.ATLAS_DATA_DIR)
   const path = sealPath(config)
   if (config.ATLAS_SECRET_KEY)
@@ -78,18 +70,18 @@ export function askProvider(config: Config, source: SealedSource): () => Promise
       : { rootKey: await source.create(), source, isNew: true }
 }
 
-type Provider = { readonly ask: () => Promise<Unsealed>; readonly first: SealError }
+type Provider = { readonly ask: () => Promise<Opening>; readonly first: SealError }
 
 /**
  * Waits, sealed, until enough shares are given, or until the provider, which is asked again and again, gives the key. Only health and
  * `POST /api/v1/unseal` answer; everything else is 503.
  */
-function waitSealed(config: Config, tls: Tls | undefined, provider?: Provider): Promise<Unsealed> {
+function waitSealed(config: Config, tls: Tls | undefined, provider?: Provider): Promise<Opening> {
   const take = makeGathering((key) => opens(config, key))
   const state: State = { seal: provider?.first.reason }
   const over = new AbortController()
   return new Promise((resolve, reject) => {
-    const open = (unsealed: Unsealed): void => {
+    const open = (unsealed: Opening): void => {
       over.abort()
       server.close(() => resolve(unsealed)).closeAllConnections()
     }
@@ -129,7 +121,7 @@ const pinWords =
 const isFinal = ({ reason }: SealError): boolean => reason === 'wrong-pin'
 
 /** Asks until the provider gives the key or somebody else did. Says each new reason once. */
-async function askAgain({ ask, first }: Provider, state: State, signal: AbortSignal): Promise<Unsealed | undefined> {
+async function askAgain({ ask, first }: Provider, state: State, signal: AbortSignal): Promise<Opening | undefined> {
   let last: SealError = first
   if (isFinal(first)) {
     say(`${first.message}. ${pinWords}`)

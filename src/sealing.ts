@@ -1,11 +1,10 @@
-import type { KeyObject } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Config } from './config.ts'
 import { readSealedFile, wrapRootKey, writeSealedFile } from './features/vault/seals/sealed-file.ts'
 import { rootKeyFingerprint, writeKeyFile } from './lib/root-key.ts'
 import { asStartError, type SealedSource, sealedSource, sealPath } from './sealed-source.ts'
 import { StartError } from './start-error.ts'
-import { findRootKey, keyPath, prepareDataDirectory } from './storage.ts'
+import { keyPath, plainSource, prepareDataDirectory } from './storage.ts'
 
 /**
  * `atlas vault seal`: the root key in use, wrapped by the configured provider, into `root.sealed`. Where it is wrapped already, it is
@@ -16,12 +15,16 @@ export async function sealRootKey(config: Config): Promise<Record<string, unknow
   return withSource(config, async (source) => {
     const path = sealPath(config)
     const present = readSealedFile(path)
-    const plain = hasPlainKey(config) ? findRootKey(config) : undefined
+    const plain = hasPlainKey(config) ? await plainSource(config).read() : undefined
+    if (!present && !plain)
+      throw new StartError('There is no root key to wrap. A first start with ATLAS_SEAL draws one.')
+    if (existsSync(`${path}.next`))
+      throw new StartError('The root key is being changed. Start the server, which ends that, and try again.')
     if (present && plain && rootKeyFingerprint(plain) !== present.fingerprint)
       throw new StartError(
         `${path} holds the root key ${present.fingerprint}, and the one given in the clear is ${rootKeyFingerprint(plain)}. Move away what is not in use.`,
       )
-    const key = plain ?? (present ? await source.read() : findRootKey(config))
+    const key = plain ?? (await source.read())
     writeSealedFile(path, await wrapRootKey(source.seal, key), { replace: present !== undefined })
     return {
       rootKey: rootKeyFingerprint(key),
@@ -37,7 +40,7 @@ export async function sealRootKey(config: Config): Promise<Record<string, unknow
 /** `atlas vault unseal-to-file`: the root key out of `root.sealed`, into a new key file. */
 export async function unsealToFile(config: Config, keyFile: string): Promise<Record<string, unknown>> {
   return withSource(config, async (source) => {
-    const key: KeyObject = await source.read()
+    const key = await source.read()
     try {
       writeKeyFile(keyFile, key)
     } catch (error) {
@@ -54,8 +57,6 @@ async function withSource<T>(config: Config, run: (source: SealedSource) => Prom
     return await run(source)
   } catch (error) {
     throw asStartError(error)
-  } finally {
-    await source.close()
   }
 }
 

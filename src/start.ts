@@ -8,10 +8,14 @@ import { Problem } from './core/problem.ts'
 import { UnknownKey } from './lib/db/database.ts'
 import { makeLog } from './lib/log.ts'
 import { makeRedactor } from './lib/redact.ts'
-import { askProvider, type Unsealed, unseal } from './sealed.ts'
+import { rootKeyFingerprint } from './lib/root-key.ts'
+import { makeRootKeyRing } from './lib/root-keys.ts'
+import { makeOnlineRekey } from './rekey-online.ts'
+import { settleRootKey, tidyFileKey } from './root-key-settle.ts'
+import { askProvider, unseal } from './sealed.ts'
 import { asStartError, sealedSource, sealPath } from './sealed-source.ts'
 import { StartError } from './start-error.ts'
-import { keyPath, openRootKey, openStorage, say, unknownKey, unreachable } from './storage.ts'
+import { hold, keyPath, type Opening, openDatabase, openRootKey, say, unknownKey, unreachable } from './storage.ts'
 
 type Opened = {
   readonly app: App
@@ -85,11 +89,14 @@ export async function serve(config: Config, version: string): Promise<void> {
   await close()
 }
 
-async function openApp(config: Config, version: string, unsealed?: Unsealed): Promise<Opened> {
+async function openApp(config: Config, version: string, unsealed?: Opening): Promise<Opened> {
   for (const notice of config.notices) say(notice)
   const tls = readTls(config)
-  const { rootKey, isNew } = unsealed ?? openRootKey(config)
-  const { database, release } = await openStorage(config, rootKey)
+  const opening = unsealed ?? (await openRootKey(config))
+  const { source, isNew } = opening
+  const { database, release, alone, rootKey, after } = await openHeld(config, opening)
+  const ring = makeRootKeyRing(rootKey)
+  const { redact, hide } = redactorOf(config, rootKey)
   let app: App | undefined
   const close = async (): Promise<void> => {
     await app?.mcp.close()
@@ -108,13 +115,16 @@ async function openApp(config: Config, version: string, unsealed?: Unsealed): Pr
     app = await makeApp({
       config,
       database,
-      rootKey,
+      rootKey: ring,
+      makeRekey: (log) => makeOnlineRekey({ config, source, ring, database, log, alone, hide }),
       ...(tls && { tls }),
       makeLog: (redact) => makeLog({ level: config.ATLAS_LOG_LEVEL, redact }),
-      redact: redactorOf(config, rootKey),
+      redact,
       version,
       now: () => new Date(),
     })
+    tidyFileKey(config, rootKey)
+    if (after) await tellOfRekey(app, after, rootKey)
     sayOfKey(config, { isNew, unsealed })
     if (config.ATLAS_SECRET_KEY_PREVIOUS)
       say('The data hangs on the new root key. Remove ATLAS_SECRET_KEY_PREVIOUS, and destroy the old key.')
@@ -133,7 +143,7 @@ async function openApp(config: Config, version: string, unsealed?: Unsealed): Pr
 }
 
 /** What a person must know of the root key now. */
-function sayOfKey(config: Config, { isNew, unsealed }: { isNew: boolean; unsealed: Unsealed | undefined }): void {
+function sayOfKey(config: Config, { isNew, unsealed }: { isNew: boolean; unsealed: Opening | undefined }): void {
   if (!unsealed) {
     if (isNew)
       say(`A root key was made in ${keyPath(config)}. Keep a copy elsewhere: without it the data cannot be read.`)
@@ -152,24 +162,46 @@ function sayOfKey(config: Config, { isNew, unsealed }: { isNew: boolean; unseale
 }
 
 /** For `init`, which waits for nobody. */
-async function unsealOnce(config: Config): Promise<Unsealed | undefined> {
+async function unsealOnce(config: Config): Promise<Opening | undefined> {
   const source = sealedSource(config)
   try {
     return source && (await askProvider(config, source)())
   } catch (error) {
     throw asStartError(error)
-  } finally {
-    await source?.close()
   }
 }
 
+/** The configured database, held so that nobody else changes its key, under the root key that it hangs on. */
+async function openHeld(config: Config, { source, rootKey }: Opening) {
+  const held = await hold(config, 'shared')
+  try {
+    const settled = await settleRootKey(config, source, rootKey)
+    return { ...held, ...settled, database: openDatabase(config, settled.rootKey) }
+  } catch (error) {
+    await held.release()
+    throw asStartError(error)
+  }
+}
+
+/** A server was killed while it changed the root key; what is left of that was finished or undone just now. */
+async function tellOfRekey({ audit }: App, after: 'finished' | 'undone', rootKey: KeyObject): Promise<void> {
+  const fingerprint = rootKeyFingerprint(rootKey)
+  if (after === 'finished')
+    return say(`The change of the root key is finished: everything hangs on the new key, ${fingerprint}.`)
+  await audit.append({ code: 'vault.rekey-undone', detail: { rootKey: fingerprint } })
+  say(`The change of the root key was undone: everything hangs on the key from before, ${fingerprint}.`)
+}
+
 /** Knows the secrets that this process was started with, so that nothing it says repeats one. */
-function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unknown {
+function redactorOf(config: Config, rootKey: KeyObject) {
   const redactor = makeRedactor()
-  const bytes = rootKey.export()
-  for (const encoding of ['base64', 'base64url', 'hex'] as const)
-    redactor.add(`root key, ${encoding}`, bytes.toString(encoding).replace(/=+$/, ''))
-  bytes.fill(0)
+  const hide = (key: KeyObject): void => {
+    const bytes = key.export()
+    for (const encoding of ['base64', 'base64url', 'hex'] as const)
+      redactor.add(`root key ${rootKeyFingerprint(key)}, ${encoding}`, bytes.toString(encoding).replace(/=+$/, ''))
+    bytes.fill(0)
+  }
+  hide(rootKey)
   const old = config.ATLAS_SECRET_KEY_PREVIOUS?.reveal()
   if (old !== undefined) redactor.add('previous root key', old.trim().replace(/=+$/, ''))
   const others = {
@@ -181,7 +213,7 @@ function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unk
     'PIN of the token': config.ATLAS_PKCS11_PIN,
   }
   for (const [name, secret] of Object.entries(others)) if (secret) redactor.add(name, secret.reveal())
-  return redactor.redact
+  return { redact: redactor.redact, hide }
 }
 
 /** The configured first sign-ins. Answers the setup token when a person must still make the first administrator. */

@@ -330,6 +330,64 @@ test('a token that refuses the PIN is not asked again, so that it is not locked'
   await waiting.stop()
 })
 
+for (const where of ['SQLite', 'PostgreSQL'])
+  test(`the root key changes under a seal while the server runs, and what a crash left of that is ended at the next start (${where}) (SEC-ENC-5, claims: A41)`, async (t) => {
+    const { bao, env: sealEnv, secrets } = await transit(t)
+    const folder = newFolder(t)
+    const remote: Env = where === 'SQLite' ? {} : { ATLAS_DATABASE_URL: await freshPostgresUrl(t) }
+    const env = { ...sealEnv, ...remote }
+    const file = join(folder, 'data', 'root.sealed')
+    const read = () => JSON.parse(readFileSync(file, 'utf8')) as { fingerprint: string }
+    const server = await startAtlas(t, { folder, env })
+    const { id } = await server.api<{ id: string }>('POST', '/secrets', { name: 'token', value: 'kept value' })
+    const old = readFileSync(file, 'utf8')
+
+    bao.seal()
+    const refused = await server.cli(['vault', 'rekey'])
+    assert.deepEqual(
+      [refused.code, /seal transit \(key transit\/atlas\) is sealed itself/.test(refused.stderr)],
+      [1, true],
+    )
+    assert.equal(readFileSync(file, 'utf8'), old)
+    bao.unseal()
+    const done = await server.cli(['vault', 'rekey', '--json'])
+    assert.equal(done.code, 0, done.stderr)
+    const { to } = JSON.parse(done.stdout) as { to: string }
+
+    assert.deepEqual([read().fingerprint, existsSync(`${file}.next`)], [to, false])
+    assert.equal((await server.api<{ version: number }>('GET', `/secrets/${id}`)).version, 1)
+    const ended = await server.stop()
+    const now = readFileSync(file, 'utf8')
+    for (const secret of secrets) assert.ok(![ended.stdout, ended.stderr, now].some((text) => text.includes(secret)))
+    const serve = () =>
+      runAtlas(['serve'], { folder, env: { ATLAS_DATA_DIR: join(folder, 'data'), ATLAS_PORT: '0', ...env } })
+    writeFileSync(file, old)
+    assert.match((await serve()).stderr, /unknown key: this data hangs on another root key/)
+
+    // Killed after the rows were changed, and before the file was.
+    writeFileSync(`${file}.next`, now, { mode: 0o600 })
+    const finished = await startAtlas(t, { folder, env })
+    assert.match(finished.output.stdout, /The change of the root key is finished/)
+    assert.deepEqual([read().fingerprint, existsSync(`${file}.next`)], [to, false])
+    await finished.stop()
+    // Killed before the rows were changed.
+    writeFileSync(`${file}.next`, old, { mode: 0o600 })
+    assert.match(
+      (await runAtlas(['vault', 'seal'], { folder, env: { ATLAS_DATA_DIR: join(folder, 'data'), ...env } })).stderr,
+      /is being changed/,
+    )
+    const undone = await startAtlas(t, { folder, env })
+    assert.match(undone.output.stdout, /The change of the root key was undone/)
+    assert.deepEqual([read().fingerprint, existsSync(`${file}.next`)], [to, false])
+    assert.equal((await undone.api<{ version: number }>('GET', `/secrets/${id}`)).version, 1)
+    await undone.stop()
+    const offline = await runAtlas(['vault', 'rekey'], {
+      folder,
+      env: { ATLAS_DATA_DIR: join(folder, 'data'), ...env },
+    })
+    assert.deepEqual([offline.code, /wrapped by a seal, and no server answers/.test(offline.stderr)], [2, true])
+  })
+
 function sharesOf(key: KeyObject): string[] {
   return split(key.export(), { threshold: 2, count: 2 }).map(
     ({ x, y }) => `atlas-share-1 ${rootKeyFingerprint(key)} 2 ${x} ${y.toString('base64url')}`,

@@ -45,6 +45,7 @@ export const routes: readonly (readonly [name: string, access: Access])[] = [
   ['vault.keys.list', 'read'],
   ['vault.keys.rotate', 'write'],
   ['vault.keys.rewrap', 'write'],
+  ['vault.root-key.change', 'write'],
   ['vault.secrets.reveal', 'reveal'],
   ['identity.users.list', 'read'],
   ['identity.users.add', 'write'],

@@ -53,6 +53,7 @@ const oracle: Readonly<Record<string, string>> = {
   'vault.keys.list': '---p-p ---p-p -',
   'vault.keys.rotate': '-----p -----a -',
   'vault.keys.rewrap': '-----p -----a -',
+  'vault.root-key.change': '-----p -----a -',
   'vault.secrets.reveal': '------ ------ -',
   'identity.users.list': '----pp ----pp -',
   'identity.users.add': '-----p -----a -',

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
 import { SecretValue } from '../../core/secret.ts'
-import { keyActions } from './key-actions.ts'
+import { keyActions, type Rekey } from './key-actions.ts'
 import type { Vault } from './vault.ts'
 
 type Parts = {
@@ -21,10 +21,11 @@ type Parts = {
     | 'rewrap'
     | 'rootKeyFingerprint'
   >
+  readonly rekey?: Rekey | undefined
 }
 
 /** The actions on secrets. Values go in; `vault.secrets.reveal` is the only one that lets a value out. */
-export function vaultActions({ vault }: Parts): readonly Action[] {
+export function vaultActions({ vault, rekey }: Parts): readonly Action[] {
   return [
     listSecrets(vault),
     putSecret(vault),
@@ -34,7 +35,7 @@ export function vaultActions({ vault }: Parts): readonly Action[] {
     reveal(vault),
     setRotation(vault),
     showUsage(vault),
-    ...keyActions(vault),
+    ...keyActions(vault, rekey),
   ]
 }
 

@@ -120,7 +120,7 @@ async function untilActive(update: () => Promise<VaultKeyRow | undefined>): Prom
  * migrations have run: a wrong key must not change anything. SQLite files refuse earlier, as a whole. Answers whether
  * there is something that it opened; an empty database takes every key.
  */
-export async function checkRootKey(database: Database, rootKey: KeyObject): Promise<boolean> {
+export async function checkRootKey(database: Database, rootKey: RootKey): Promise<boolean> {
   const store = makeVaultStore(database)
   if (!(await store.hasTables())) return false
   const rows = await store.keys()
