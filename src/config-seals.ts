@@ -1,4 +1,4 @@
-import { isAbsolute } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import { z } from 'zod'
 import type { Secret } from './core/secret.ts'
 
@@ -86,3 +86,10 @@ export function sealFaults(config: Seals & { readonly ATLAS_SEALED: boolean }): 
     )
   return faults
 }
+
+/** The file that holds the wrapped root key. */
+export function sealPath({ ATLAS_SEAL_PATH: path, ATLAS_DATA_DIR: data }: Places): string {
+  return path === undefined ? join(data, 'root.sealed') : resolve(path)
+}
+
+type Places = { readonly ATLAS_SEAL_PATH?: string | undefined; readonly ATLAS_DATA_DIR: string }

@@ -1,8 +1,9 @@
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
-import { dirname, join, resolve } from 'node:path'
+import { dirname } from 'node:path'
 import type { Config } from './config.ts'
+import { sealPath } from './config-seals.ts'
 import { makeKmsSeal } from './features/vault/seals/aws-kms.ts'
 import { makePkcs11Seal } from './features/vault/seals/pkcs11.ts'
 import { type Seal, SealError } from './features/vault/seals/seal.ts'
@@ -20,9 +21,6 @@ import { type KeySource, NotReplaceable, type Staging } from './root-key-source.
 import { StartError } from './start-error.ts'
 
 // The root key from a provider that wraps it: `data/root.sealed` holds what only the provider opens.
-
-export const sealPath = (config: Config): string =>
-  config.ATLAS_SEAL_PATH === undefined ? join(config.ATLAS_DATA_DIR, 'root.sealed') : resolve(config.ATLAS_SEAL_PATH)
 
 export type SealedSource = KeySource & {
   readonly seal: Seal

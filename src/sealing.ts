@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
 import type { Config } from './config.ts'
+import { sealPath } from './config-seals.ts'
 import { readSealedFile, wrapRootKey, writeSealedFile } from './features/vault/seals/sealed-file.ts'
 import { rootKeyFingerprint, writeKeyFile } from './lib/root-key.ts'
-import { asStartError, type SealedSource, sealedSource, sealPath } from './sealed-source.ts'
+import { asStartError, type SealedSource, sealedSource } from './sealed-source.ts'
 import { StartError } from './start-error.ts'
 import { keyPath, plainSource, prepareDataDirectory } from './storage.ts'
 

@@ -54,6 +54,9 @@ export function makeSoftHsm(t: Cleanup) {
     module: softHsmModule ?? '',
     tool,
     makeKey,
+    makeShortKey: (label: string) => tool('--keygen', '--key-type', 'aes:16', '--label', label, '--sensitive'),
+    /** The token would give it out in the clear. */
+    makePlainKey: (label: string) => tool('--keygen', '--key-type', 'aes:32', '--label', label),
     /** A second token beside the first. */
     makeToken: (label: string) =>
       run('softhsm2-util', '--init-token', '--free', '--label', label, '--so-pin', 'so-pin-of-this-test', '--pin', pin),

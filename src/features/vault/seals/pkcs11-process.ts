@@ -175,7 +175,7 @@ function useKey({ library, handle }: Session, key: bigint, task: Pkcs11Task): Pk
     Buffer,
   ]
   // CK_GCM_PARAMS: pIv, ulIvLen, ulIvBits, pAAD, ulAADLen, ulTagBits.
-  const params = words([at(nonce), 12n, 96n, at(aad), BigInt(aad.length), 128n])
+  const params = words([at(nonce), BigInt(nonce.length), 8n * BigInt(nonce.length), at(aad), BigInt(aad.length), 128n])
   const mechanism = words([aesGcm, at(params), BigInt(params.length)])
   const isWrap = task.verb === 'wrap'
   const begin = isWrap ? library.C_EncryptInit : library.C_DecryptInit

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createSecretKey, randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { Secret } from '../../../core/secret.ts'
 import { makeSoftHsm, noSoftHsm, type SoftHsm } from '../../../testing/softhsm.ts'
@@ -51,6 +52,8 @@ const facts: readonly Fact[] = [
   ['a key of another name', 'no-such-key', () => {}, { key: 'elsewhere' }],
   ['two keys of one name', 'unsafe-key', (hsm) => hsm.makeKey('root')],
   ['a key that can leave the token', 'unsafe-key', (hsm) => hsm.makeKey('loose', '--extractable'), { key: 'loose' }],
+  ['a key that the token would show', 'unsafe-key', (hsm) => hsm.makePlainKey('open'), { key: 'open' }],
+  ['a key of 128 bits', 'unsafe-key', (hsm) => hsm.makeShortKey('short'), { key: 'short' }],
   ['another key of the token', 'wrong-ciphertext', (hsm) => hsm.makeKey('other'), { key: 'other' }],
 ]
 
@@ -89,4 +92,23 @@ test('wrapped for one purpose, it does not open for another, nor after an edit',
     ['nonsense', binding],
   ] as const)
     await assert.rejects(sealOf().unwrap(text, bound), { reason: 'wrong-ciphertext' })
+})
+
+test('the PIN is in nobody’s arguments while the token is used', { skip: noSoftHsm }, async (t) => {
+  const { hsm, sealOf } = started(t)
+  const lines = new Set<string>()
+  const look = setInterval(() => {
+    for (const id of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
+      try {
+        lines.add(readFileSync(`/proc/${id}/cmdline`, 'utf8'))
+      } catch {
+        // It ended meanwhile.
+      }
+  }, 10)
+
+  await sealOf().wrap(key.export(), {})
+
+  clearInterval(look)
+  assert.ok([...lines].some((line) => line.includes('pkcs11-process')))
+  assert.ok(![...lines].some((line) => line.includes(hsm.pin)))
 })

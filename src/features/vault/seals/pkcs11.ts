@@ -50,9 +50,8 @@ export function makePkcs11Seal({ key, pin, ...place }: Pkcs11Settings): Seal {
       return `${nonce}:${output.toString('base64')}`
     },
     async unwrap(wrapped, binding) {
-      const [nonce = '', box = ''] = wrapped.split(':').map((part) => Buffer.from(part, 'base64'))
-      if (nonce.length !== 12 || box.length < 16) throw new SealError('wrong-ciphertext', self)
-      return (await ask('unwrap', nonce as Buffer, box as Buffer, binding)).output
+      const [nonce = '', box = ''] = wrapped.split(':')
+      return (await ask('unwrap', Buffer.from(nonce, 'base64'), Buffer.from(box, 'base64'), binding)).output
     },
   }
 }
