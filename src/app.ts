@@ -53,6 +53,7 @@ import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
 import type { RootKey } from './lib/root-keys.ts'
+import { makeMetrics } from './metrics.ts'
 import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
 export const migrations = [
@@ -90,6 +91,10 @@ export async function makeApp(parts: Parts) {
   return { ...rooms, ...openDoors(parts, rooms) }
 }
 
+function openVault({ database, rootKey, now }: Parts, onIntegrityFailure: (id: string) => Promise<void>) {
+  return makeVault({ database, rootKey, now, onIntegrityFailure })
+}
+
 type Open = Awaited<ReturnType<typeof openRooms>>
 
 /** The rooms, the actions that they offer, and the gate in front. */
@@ -99,13 +104,10 @@ async function openRooms(parts: Parts) {
   await checkRootKey(database, rootKey)
   await migrate(database, migrations, now)
   let audit: AuditLog | undefined
-  const vault = makeVault({
-    database,
-    rootKey,
-    now,
-    onIntegrityFailure: async (id) => {
-      await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
-    },
+  const metrics = makeMetrics({ version: parts.version, token: config.ATLAS_METRICS_TOKEN })
+  const vault = openVault(parts, async (id) => {
+    metrics.integrityFailed()
+    await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
   })
   await vault.init()
   const redact = (value: unknown) => vault.redact(parts.redact(value))
@@ -114,11 +116,7 @@ async function openRooms(parts: Parts) {
   const record = (event: AuditEvent) => audit.append(event)
   const { recordRefusal, recordFailure, recordDelivery, settle } = makeRefusalRecords({ record, now, log })
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
-  const approvals = makeApprovals({
-    ...{ database, rootKey, now, hashSecret: vault.fingerprint },
-    rootKeyIn: vault.rootKeyIn,
-    ttlMs: 24 * 3_600_000,
-  })
+  const approvals = openApprovals(parts, vault)
   const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
   const { inventory, connections } = openSystems(parts, vault, log, record)
   const identity = openIdentity(parts, limiter, record, recordFailure, {
@@ -151,10 +149,23 @@ async function openRooms(parts: Parts) {
   await policy.load(actions)
   await connections.refreshWritable()
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
-  const { invoke } = gate
+  const invoke = metrics.counted(gate.invoke, gate.catalog)
   const guards = { vault, audit, identity, limiter, usage, policy, approvals }
   const records = { record, recordDelivery, settle }
-  return { ...gate, ...guards, ...records, inventory, findings, connections, exports, system, actions, log }
+  return {
+    ...gate,
+    invoke,
+    metrics,
+    ...guards,
+    ...records,
+    inventory,
+    findings,
+    connections,
+    exports,
+    system,
+    actions,
+    log,
+  }
 }
 
 /** The ways in. */
@@ -172,6 +183,7 @@ function openDoors(parts: Parts, rooms: Open) {
     audit: { checkpoint: () => audit.checkpoint(), tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
     receive: makeReceiver(connections, record, rooms.recordDelivery),
     exportFile: exports.openFile,
+    metrics: { render: () => rooms.metrics.render(rooms), tokenHash: rooms.metrics.tokenHash },
     health: { ready: () => readiness(parts.database) },
     rateLimitHeaders,
     mcp: mcp.fetch,
@@ -294,7 +306,12 @@ function openGate(rooms: Rooms) {
     recordRefusal,
     onBug: (error, { requestId }, action) => log.error({ err: error, requestId, action }, 'a call failed unexpectedly'),
   })
-  return { invoke, visible: makeVisible(gate), check: makeCheck(gate) }
+  return { catalog: gate.catalog, invoke, visible: makeVisible(gate), check: makeCheck(gate) }
+}
+
+function openApprovals({ database, rootKey, now }: Parts, vault: ReturnType<typeof makeVault>) {
+  const { fingerprint: hashSecret, rootKeyIn } = vault
+  return makeApprovals({ database, rootKey, rootKeyIn, now, ttlMs: 24 * 3_600_000, hashSecret })
 }
 
 function openIdentity(
@@ -311,6 +328,7 @@ function openIdentity(
     rootKey,
     now,
     sessionTokenTtlMs: config.ATLAS_TOKEN_EXPIRY * 1000,
+    sessionSecret: config.ATLAS_SESSION_SECRET,
     takeLogin: async (username, remoteAddress) => {
       const { delaySeconds } = throttle.take(username, remoteAddress ?? '127.0.0.1')
       await sleep(delaySeconds * 1000, undefined, { ref: false })

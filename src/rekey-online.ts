@@ -67,7 +67,7 @@ async function change(parts: Parts, staging: Staging, isStillAlone: () => Promis
     }
     await log.append({ code: 'vault.rekey-started', detail: { rootKey: rootKeyFingerprint(from) } })
     await log.rekey({ code: 'vault.rekeyed', detail: { rootKey: rootKeyFingerprint(to) } }, to, async (tx) => {
-      await rekeyTables(tx, { from, to }, database.dialect)
+      await rekeyTables(tx, { from, to }, { dialect: database.dialect, now: () => new Date() })
       if (!(await isStillAlone())) throw new InUse()
     })
   } catch (error) {
@@ -100,9 +100,15 @@ async function finish({ config, ring }: Parts, staging: Staging, to: KeyObject):
   const from = ring.current()
   ring.add(to)
   ring.use(to)
-  await staging.promote()
-  tidyFileKey(config, to)
   setTimeout(() => ring.forget(from), forgetAfterMs).unref()
+  await staging.promote().catch((cause: NodeJS.ErrnoException) => {
+    throw new Problem(
+      'conflict',
+      `The root key is changed, but the new one could not take the place of the old one (${cause.code ?? cause.name}). Put it there by hand: it lies beside it, with .next at the end of its name`,
+      { cause },
+    )
+  })
+  tidyFileKey(config, to)
 }
 
 const offlineWay = 'Stop every server and run: atlas vault rekey --new-key-file <path>'

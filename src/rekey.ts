@@ -50,21 +50,26 @@ async function settleLeft(config: Config): Promise<void> {
 }
 
 /** All rows that hang on the root key, in one transaction: they are readable with one key or with the other, never with none. */
-export async function rekeyRows(database: Database, keys: Keys): Promise<void> {
-  await database.exclusive('rekey', (tx) => rekeyTables(tx, keys, database.dialect))
+export async function rekeyRows(database: Database, keys: Keys, now = () => new Date()): Promise<void> {
+  await database.exclusive('rekey', (tx) => rekeyTables(tx, keys, { dialect: database.dialect, now }))
 }
 
 /**
  * The same in a transaction that is open. Nobody writes into these tables until it ends, so that no row is written under the old
  * key behind its back; readers go on. The log's own tables have its head's lock. SQLite has one connection, and needs none of it.
  */
-export async function rekeyTables(tx: Db, { from, to }: Keys, dialect: Database['dialect']): Promise<void> {
+export async function rekeyTables(
+  tx: Db,
+  { from, to }: Keys,
+  { dialect, now }: { dialect: Database['dialect']; now: () => Date },
+): Promise<void> {
   if (dialect === 'postgres') await lockTables(tx, ['vault_key', 'password_pepper', 'approval'])
-  for (const room of rooms) await room(tx, from, to)
+  const at = now().toISOString()
+  for (const room of rooms) await room(tx, from, to, at)
 }
 
 /** One for each room that derives a key from the root key; src/rekey.test.ts finds what is missing. */
-const rooms: readonly ((tx: Db, from: KeyObject, to: KeyObject) => Promise<number>)[] = [
+const rooms: readonly ((tx: Db, from: KeyObject, to: KeyObject, at: string) => Promise<number>)[] = [
   rekeyAudit,
   rekeyVault,
   rekeyIdentity,

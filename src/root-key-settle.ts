@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Config } from './config.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
+import { untilRekeyed } from './features/vault/store-rekey.ts'
 import { type Database, findFileKey, openSqlite, UnknownKey } from './lib/db/database.ts'
 import { dropKeptFileKey, isFileKeyKept, keepFileKey, ownFileKey } from './lib/db/file-key.ts'
 import type { KeySource } from './root-key-source.ts'
@@ -38,7 +39,9 @@ export async function settleRootKey(config: Config, source: KeySource, current: 
     throw new StartError(
       'unknown key: this data hangs on neither the root key nor the staged one. Nothing was changed.',
     )
-  await staging.promote()
+  await staging.promote().catch((cause: Error) => {
+    throw new StartError(`The new root key cannot take the place of the old one: ${cause.message}`, { cause })
+  })
   return { rootKey: staged, after: 'finished' }
 }
 
@@ -62,6 +65,7 @@ export async function opens(config: Config, key: KeyObject): Promise<boolean> {
 
 /** Whether the rows are under this key; false when it opens none of them. */
 export async function hangsOn(database: Database, key: KeyObject): Promise<boolean> {
+  await untilRekeyed(database)
   try {
     await checkRootKey(database, key)
     return true

@@ -207,6 +207,8 @@ function redactorOf(config: Config, rootKey: KeyObject) {
   if (old !== undefined) redactor.add('previous root key', old.trim().replace(/=+$/, ''))
   const others = {
     'bootstrap token': config.ATLAS_API_TOKEN,
+    'session secret': config.ATLAS_SESSION_SECRET,
+    'metrics token': config.ATLAS_METRICS_TOKEN,
     'first password': config.ATLAS_DEFAULT_ADMIN_PASSWORD,
     "token of the seal's provider": config.ATLAS_TRANSIT_TOKEN,
     'AWS secret access key': config.ATLAS_AWS_SECRET_ACCESS_KEY,

@@ -1,5 +1,5 @@
 import { KeyObject } from 'node:crypto'
-import { isSealedWith } from './envelope.ts'
+import { deriveKey, isSealedWith } from './envelope.ts'
 
 /**
  * The root keys that this process opens things with. There is one, and a second while the root key is changed. What is stored says
@@ -53,4 +53,9 @@ export function makeRootKeyRing(first: KeyObject): RootKeyRing {
  */
 export function rootKeyOf(keys: RootKeys, derive: (rootKey: KeyObject) => KeyObject, box: Uint8Array): KeyObject {
   return keys.all().find((rootKey) => isSealedWith(derive(rootKey), box)) ?? keys.current()
+}
+
+/** The key of fingerprints of secret values: the vault makes them, and approvals know by them the call that was approved. */
+export function fingerprintKey(rootKey: KeyObject): KeyObject {
+  return deriveKey(rootKey, 'atlas/vault/fingerprint')
 }

@@ -1,9 +1,10 @@
-import type { KeyObject } from 'node:crypto'
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import type { Principal, Resource } from '../../core/action.ts'
 import { deriveKey, EnvelopeError, open, reseal, seal } from '../../lib/envelope.ts'
 import { type RootKeys, rootKeyOf } from '../../lib/root-keys.ts'
-import type { Row } from './store.ts'
+import type { CallKeys } from './hash-input.ts'
+import type { CallKeysRow, Row } from './store.ts'
 
 /** One exact call. An approval serves this call and no other. */
 export type Exact = {
@@ -12,6 +13,9 @@ export type Exact = {
   readonly resource: Resource
   readonly inputHash: string
   readonly policyVersion: string
+  /** What `inputHash` is made of, to know the call by its earlier names too. */
+  readonly input?: unknown
+  readonly revision?: number | undefined
 }
 
 export const states = ['pending', 'approved', 'denied', 'redeemed', 'expired'] as const
@@ -130,6 +134,33 @@ export function sealAnew(row: Row, from: KeyObject, to: KeyObject): Pick<Row, 'r
     request_box: again(request_box, aadOf(row, 'request')),
     review_box: review_box && reviewed_at !== null ? again(review_box, [...aadOf(row, 'review'), reviewed_at]) : null,
   }
+}
+
+/** The keys of an earlier root key, sealed under another. */
+export function sealCallKeys(rootKey: KeyObject, id: string, { call, secret }: CallKeys): Buffer {
+  const bytes = Buffer.concat([call.export(), secret.export()])
+  try {
+    return seal(approvalKey(rootKey), bytes, callKeysAad(id))
+  } finally {
+    bytes.fill(0)
+  }
+}
+
+/** Undefined when the row is damaged. */
+export function openCallKeys(keys: RootKeys, { id, box }: CallKeysRow): CallKeys | undefined {
+  try {
+    const bytes = open(approvalKey(rootKeyOf(keys, approvalKey, box)), box, callKeysAad(id))
+    const opened = { call: createSecretKey(bytes.subarray(0, 32)), secret: createSecretKey(bytes.subarray(32)) }
+    bytes.fill(0)
+    return opened
+  } catch (error) {
+    if (error instanceof EnvelopeError) return undefined
+    throw error
+  }
+}
+
+function callKeysAad(id: string): string[] {
+  return ['atlas/approval-call-keys', id]
 }
 
 function openRequest(keys: RootKeys, row: Row): z.output<typeof Request> | undefined {

@@ -1,7 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Principal } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
-import type { Secret } from '../../core/secret.ts'
 import type { Database, Db } from '../../lib/db/database.ts'
 import { newId } from '../../lib/ids.ts'
 import { type RootKey, type RootKeys, ringOf } from '../../lib/root-keys.ts'
@@ -11,11 +10,12 @@ import {
   fromRow,
   isApproved,
   isIntact,
+  openCallKeys,
   type State,
   sealRequest,
   sealReview,
 } from './approval.ts'
-import { makeHashInput } from './hash-input.ts'
+import { type HashSecret, makeHashInput } from './hash-input.ts'
 import { makeStore, type Row, type Store } from './store.ts'
 
 type Parts = {
@@ -27,7 +27,7 @@ type Parts = {
   /** How long a question stays open; a yes must be used within the same time. */
   readonly ttlMs: number
   /** A keyed hash of a secret's value, from the vault. */
-  readonly hashSecret: (secret: Secret) => string
+  readonly hashSecret: HashSecret
 }
 
 // A reviewer who is asked too often stops reading.
@@ -40,23 +40,25 @@ const mostOpen = 50
 export function makeApprovals({ database, rootKey, rootKeyIn, now, ttlMs, hashSecret }: Parts) {
   const store = makeStore(database)
   const keys = ringOf(rootKey)
+  const hashInput = makeHashInput({ rootKey, hashSecret })
   const room: Room = {
     store,
     keys,
+    hashInput,
     rootKeyIn: rootKeyIn ?? (async () => keys.current()),
     ttlMs,
     at: () => now().toISOString(),
   }
   return {
-    hashInput: makeHashInput({ rootKey, hashSecret }),
+    hashInput,
     find: (exact: Exact, id?: string) => (id === undefined ? findAny(room, exact) : findNamed(room, exact, id)),
     request: (call: Exact & { readonly input: unknown }) => request(room, call),
 
     /** Uses an approval up. Of any number of callers exactly one gets true, and only for the exact call that was approved. */
     async redeem(id: string, exact: Exact): Promise<boolean> {
       const row = await store.find(id)
-      if (!row || !isApproved(keys, row)) return false
-      return store.redeem(id, exact, room.at())
+      if (!row || !isApproved(keys, row) || !(await hashesOf(room, exact)).includes(row.input_hash)) return false
+      return store.redeem(id, { ...exact, inputHash: row.input_hash }, room.at())
     },
 
     review: (id: string, reviewer: Principal, verdict: Verdict) => review(room, id, reviewer, verdict),
@@ -75,6 +77,7 @@ export function makeApprovals({ database, rootKey, rootKeyIn, now, ttlMs, hashSe
 type Room = {
   readonly store: Store
   readonly keys: RootKeys
+  readonly hashInput: ReturnType<typeof makeHashInput>
   readonly rootKeyIn: (tx: Db) => Promise<KeyObject>
   readonly ttlMs: number
   readonly at: () => string
@@ -82,16 +85,25 @@ type Room = {
 type Verdict = { readonly decision: 'approved' | 'denied'; readonly reason?: string | undefined }
 type Filter = { readonly state?: State | undefined; readonly cursor?: string | undefined; readonly limit: number }
 
+/** The names of this exact call: today's, and those by which it was asked about before the root key was changed. */
+async function hashesOf({ store, keys, hashInput, at }: Room, exact: Exact): Promise<string[]> {
+  const { action, input, inputHash, revision } = exact
+  const earlier = (await store.callKeys(at())).flatMap((row) => openCallKeys(keys, row) ?? [])
+  return [inputHash, ...earlier.map((each) => hashInput(action, input, revision, each))]
+}
+
 /** The id of the oldest approval for this exact call that can be redeemed now, if there is one. */
-async function findAny({ store, keys, at }: Room, exact: Exact): Promise<string | undefined> {
-  const rows = await store.findApproved(exact, at())
+async function findAny(room: Room, exact: Exact): Promise<string | undefined> {
+  const { store, keys, at } = room
+  const rows = await store.findApproved(exact, await hashesOf(room, exact), at())
   return rows.find((row) => isApproved(keys, row))?.id
 }
 
 /** As `findAny` for one approval: undefined while it waits, and `denied` when no answer can make it fit any more. */
-async function findNamed({ store, keys, at }: Room, exact: Exact, id: string): Promise<string | undefined> {
+async function findNamed(room: Room, exact: Exact, id: string): Promise<string | undefined> {
+  const { store, keys, at } = room
   const row = await store.find(id)
-  if (row && isFor(row, exact) && row.expires_at > at()) {
+  if (row && isFor(row, exact, await hashesOf(room, exact)) && row.expires_at > at()) {
     if (row.state === 'approved' && isApproved(keys, row)) return row.id
     if (row.state === 'pending') return undefined
   }
@@ -102,10 +114,12 @@ async function findNamed({ store, keys, at }: Room, exact: Exact, id: string): P
  * Asks for a yes to this exact call, and answers with the id of the question. Asking again while it is open gives the same id.
  * `input` is kept sealed, with secrets as `[secret]`, for the reviewer to see. Too many open questions: `rate-limited`.
  */
-async function request({ store, rootKeyIn, ttlMs, at }: Room, { input, ...exact }: Exact & { input: unknown }) {
+async function request(room: Room, exact: Exact & { input: unknown }) {
+  const { store, rootKeyIn, ttlMs, at } = room
   const requestedAt = at()
-  const id = await store.request(exact, requestedAt, mostOpen, async (tx) => {
-    const { principal, action, resource, inputHash, policyVersion } = exact
+  const hashes = await hashesOf(room, exact)
+  const id = await store.request({ exact, hashes, at: requestedAt, most: mostOpen }, async (tx) => {
+    const { principal, action, resource, input, inputHash, policyVersion } = exact
     const bound = {
       id: newId('apr', Date.parse(requestedAt)),
       principal_id: principal.id,
@@ -162,13 +176,13 @@ async function list({ store, keys, at }: Room, principal: Principal, { state, cu
   return { items, next: rows.length > limit ? (items.at(-1)?.id ?? null) : null }
 }
 
-function isFor(row: Row, { principal, action, resource, inputHash, policyVersion }: Exact): boolean {
+function isFor(row: Row, { principal, action, resource, policyVersion }: Exact, hashes: readonly string[]): boolean {
   return (
     row.principal_id === principal.id &&
     row.action === action &&
     row.resource_type === resource.type &&
     row.resource_id === resource.id &&
-    row.input_hash === inputHash &&
+    hashes.includes(row.input_hash) &&
     row.policy_version === policyVersion
   )
 }

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
 import { SecretValue } from '../../core/secret.ts'
+import { incidentActions } from './incident-actions.ts'
 import { keyActions, type Rekey } from './key-actions.ts'
 import type { Vault } from './vault.ts'
 
@@ -20,6 +21,11 @@ type Parts = {
     | 'rotate'
     | 'rewrap'
     | 'rootKeyFingerprint'
+    | 'openIncident'
+    | 'incident'
+    | 'incidents'
+    | 'incidentSecrets'
+    | 'closeIncident'
   >
   readonly rekey?: Rekey | undefined
 }
@@ -36,6 +42,7 @@ export function vaultActions({ vault, rekey }: Parts): readonly Action[] {
     setRotation(vault),
     showUsage(vault),
     ...keyActions(vault, rekey),
+    ...incidentActions(vault),
   ]
 }
 

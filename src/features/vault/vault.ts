@@ -1,9 +1,9 @@
 import { createHmac, type KeyObject } from 'node:crypto'
 import type { Secret } from '../../core/secret.ts'
 import type { Database, Db } from '../../lib/db/database.ts'
-import { deriveKey } from '../../lib/envelope.ts'
 import { rootKeyFingerprint } from '../../lib/root-key.ts'
-import { type RootKey, ringOf } from '../../lib/root-keys.ts'
+import { fingerprintKey, type RootKey, ringOf } from '../../lib/root-keys.ts'
+import { makeIncidents } from './incidents.ts'
 import { makeKeyring } from './keyring.ts'
 import { makeKeys } from './keys.ts'
 import { makeKnown } from './known.ts'
@@ -40,14 +40,17 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
   const known = makeKnown()
   const usage = makeUsage({ store, now })
   const ring = ringOf(rootKey)
+  const keys = makeKeys({ store, keyring, sealing })
+  const fingerprint = () => rootKeyFingerprint(ring.current())
 
   return {
     /** Opens the key hierarchy or makes it. Throws `UnknownKey` for another root key, with nothing written. */
     init: keyring.init,
     ...makeWriting({ store, keyring, sealing, known, now }),
     ...makeStaging({ store, keyring, sealing, known, now }),
-    ...makeRotation({ store }),
-    ...makeKeys({ store, keyring, sealing }),
+    ...makeRotation({ store, now }),
+    ...keys,
+    ...makeIncidents({ store, keyring, keys: keys.keys, rootKeyFingerprint: fingerprint, now }),
     ...makeReading({ store, sealing, known, now, usage }),
     rootKeyIn: (tx: Db): Promise<KeyObject> => keyring.rootKeyIn(rowsIn(tx)),
     usage: usage.usage,
@@ -58,13 +61,9 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     hide: known.hide,
     proves: makeProof({ store, sealing, known, now, usage }),
     /** Names the root key in use, to compare it with a note of it. */
-    rootKeyFingerprint: () => rootKeyFingerprint(ring.current()),
+    rootKeyFingerprint: fingerprint,
     /** Tells equal values from different ones without telling the value: HMAC-SHA-256, hexadecimal. Another root key gives another one. */
-    fingerprint: (value: Secret): string =>
-      createHmac('sha256', fingerprintKey(ring.current())).update(value.reveal()).digest('hex'),
+    fingerprint: (value: Secret, key: KeyObject = fingerprintKey(ring.current())): string =>
+      createHmac('sha256', key).update(value.reveal()).digest('hex'),
   }
-}
-
-function fingerprintKey(rootKey: KeyObject): KeyObject {
-  return deriveKey(rootKey, 'atlas/vault/fingerprint')
 }

@@ -146,8 +146,12 @@ export function setSqliteKey(path: string, { from, to }: { from: Buffer; to: Buf
   }
 }
 
-/** On PostgreSQL: nobody else writes into these tables until the transaction ends; who reads goes on. */
+/**
+ * On PostgreSQL: nobody else writes into these tables until the transaction ends, and the commit is on the disk when it is
+ * answered, whatever the server is set to. Who reads goes on.
+ */
 export async function lockTables(tx: Db, tables: readonly string[]): Promise<void> {
+  await sql`set local synchronous_commit = on`.execute(tx)
   const names = sql.join(tables.map((name) => sql.table(name)))
   await sql`lock table ${names} in share row exclusive mode`.execute(tx)
 }
