@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { ConfigError, readConfig } from './config.ts'
 
@@ -101,6 +104,24 @@ test('settings of a seal: the names that AWS tools read are read without a notic
     ['eu-central-1', 'AKIAOURS', 'the secret', 'the session'],
   )
   assert.deepEqual(notices, ['AWS_ACCESS_KEY_ID is ignored, because ATLAS_AWS_ACCESS_KEY_ID is set'])
+})
+
+test('settings of a seal: a file that holds what opens the root key is refused when others can read it', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'atlas-config-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const file = join(folder, 'secret')
+  writeFileSync(file, 'planted')
+  const names = ['TRANSIT_TOKEN', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'PKCS11_PIN', 'SECRET_KEY']
+  for (const name of names)
+    for (const mode of [0o640, 0o604, 0o600]) {
+      chmodSync(file, mode)
+      const found = faultsOf({ [`ATLAS_${name}_FILE`]: file })
+      assert.deepEqual(
+        found.map((fault) => /what opens the root key can be read by others .*run: chmod 600/.test(fault)),
+        mode === 0o600 ? [] : [true],
+        name,
+      )
+    }
 })
 
 function faultsOf(env: NodeJS.ProcessEnv): string[] {

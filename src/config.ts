@@ -146,7 +146,7 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
     }
     origins[target] = name
     if (alias && !Object.hasOwn(standardNames, base)) notices.push(`${name} is read as ${target}; please rename it`)
-    const text = isFile ? readValueFile(name, value, faults, target.startsWith('ATLAS_SECRET_KEY')) : value
+    const text = isFile ? readValueFile(name, value, faults, opensRootKey.test(target)) : value
     if (text !== undefined && text !== '') values[target] = text
   }
   const result = Config.safeParse(values)
@@ -228,12 +228,15 @@ function readEnvFile(path: string | undefined, faults: string[]): Record<string,
   return values
 }
 
+/** Whoever reads one of these can get at the root key, and so at everything. */
+const opensRootKey = /^ATLAS_(SECRET_KEY|TRANSIT_TOKEN$|AWS_SECRET_ACCESS_KEY$|AWS_SESSION_TOKEN$|PKCS11_PIN$)/
+
 function readValueFile(name: string, path: string, faults: string[], isKey: boolean): string | undefined {
   try {
     const { mode } = statSync(path)
     if (isKey && mode & 0o077) {
       faults.push(
-        `${name}: the root key can be read by others (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${path}`,
+        `${name}: what opens the root key can be read by others (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${path}`,
       )
       return undefined
     }

@@ -46,7 +46,7 @@ export async function serve(config: Config, version: string): Promise<void> {
   const { app: server } = app.http
   // Heard from here on: whoever sees that it is ready may stop it at once, and that must be an orderly end too.
   const stop = stopped()
-  await app.audit.start({ version, ...(unsealed && { unsealed: true }) })
+  await app.audit.start({ version, ...(unsealed && { unsealed: unsealed.source.kind }) })
   try {
     await server.listen({ host: config.ATLAS_HOST, port: config.ATLAS_PORT })
   } catch (error) {

@@ -11,7 +11,7 @@ import { split } from '../../src/lib/shamir.ts'
 import { freshPostgresUrl } from '../../src/testing/databases.ts'
 import { adminToken, type Env, newFolder, runAtlas, startAtlas } from '../../src/testing/server.ts'
 import { makeSoftHsm, noSoftHsm } from '../../src/testing/softhsm.ts'
-import { eventually } from './steps.ts'
+import { events, eventually } from './steps.ts'
 
 type Provider = {
   readonly env: Env
@@ -103,6 +103,9 @@ for (const [name, start, skip] of providers)
 
     const second = await startAtlas(t, { folder, env: provider.env })
     assert.equal((await second.api<{ version: number }>('GET', `/secrets/${id}`)).version, 1)
+    const starts = (await events(second)).filter(({ code }) => code === 'server.started')
+    const kinds = starts.map((event) => (event as { detail?: { unsealed?: string } }).detail?.unsealed)
+    assert.deepEqual(kinds, [provider.env['ATLAS_SEAL'], provider.env['ATLAS_SEAL']])
     await second.stop()
     assert.doesNotMatch(second.output.stdout, /RECOVERY KIT|Warning/)
 
