@@ -104,7 +104,12 @@ for (const [name, start, skip] of providers)
     const second = await startAtlas(t, { folder, env: provider.env })
     assert.equal((await second.api<{ version: number }>('GET', `/secrets/${id}`)).version, 1)
     const starts = (await events(second)).filter(({ code }) => code === 'server.started')
-    const kinds = starts.map((event) => (event as { detail?: { unsealed?: string } }).detail?.unsealed)
+    const kinds = await Promise.all(
+      starts.map(async ({ index }) => {
+        const { detail } = await second.api<{ detail: { unsealed?: string } }>('GET', `/audit/events/${index}`)
+        return detail.unsealed
+      }),
+    )
     assert.deepEqual(kinds, [provider.env['ATLAS_SEAL'], provider.env['ATLAS_SEAL']])
     await second.stop()
     assert.doesNotMatch(second.output.stdout, /RECOVERY KIT|Warning/)
