@@ -96,6 +96,12 @@ for (const [name, start, skip] of providers)
     const sealedFile = join(folder, 'data', 'root.sealed')
     const first = await startAtlas(t, { folder, env: provider.env })
     const { id } = await first.api<{ id: string }>('POST', '/secrets', { name: 'token', value: 'kept value' })
+    for (const secret of provider.secrets) {
+      const echo = await first.ask('POST', '/api/v1/secrets', {
+        body: { name: `what is ${secret}`, value: 'any value' },
+      })
+      assert.deepEqual([echo.status, echo.text.includes(secret)], [200, false], 'an answer repeats a secret')
+    }
     await first.stop()
     assert.match(first.output.stdout, /MAKE A RECOVERY KIT NOW/)
     assert.equal(existsSync(join(folder, 'data', 'root.key')), false)
@@ -174,6 +180,8 @@ test('a root key in the clear moves into a seal and out again; the kit is of the
   assert.deepEqual([code, /state +wrapped\n/.test(text), /recovery kit/.test(text)], [0, true, true])
   assert.match(await holds(env), /still holds the root key in the clear/)
   assert.match((await atlas(['serve'], { ATLAS_PORT: '0', ATLAS_SECRET_KEY: plain }))[1], /ATLAS_SECRET_KEY must not/)
+  const another = randomBytes(32).toString('base64url')
+  assert.match((await atlas(['vault', 'seal'], { ATLAS_SECRET_KEY: another }))[1], /Move away what is not in use/)
   rmSync(inData('root.key'))
   assert.doesNotMatch(await holds(env), /Warning/)
 
