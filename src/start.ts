@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { type App, makeApp } from './app.ts'
 import { type Config, isLoopback } from './config.ts'
+import { sealPath } from './config-seals.ts'
 import { Problem } from './core/problem.ts'
 import { UnknownKey } from './lib/db/database.ts'
 import { makeLog } from './lib/log.ts'
@@ -12,19 +13,10 @@ import { rootKeyFingerprint } from './lib/root-key.ts'
 import { makeRootKeyRing } from './lib/root-keys.ts'
 import { makeOnlineRekey } from './rekey-online.ts'
 import { settleRootKey, tidyFileKey } from './root-key-settle.ts'
-import { waitUnsealed } from './sealed.ts'
+import { askProvider, unseal } from './sealed.ts'
+import { asStartError, sealedSource } from './sealed-source.ts'
 import { StartError } from './start-error.ts'
-import {
-  hold,
-  keyPath,
-  keySource,
-  type Opening,
-  openDatabase,
-  openRootKey,
-  say,
-  unknownKey,
-  unreachable,
-} from './storage.ts'
+import { hold, keyPath, type Opening, openDatabase, openRootKey, say, unknownKey, unreachable } from './storage.ts'
 
 type Opened = {
   readonly app: App
@@ -35,7 +27,8 @@ type Opened = {
 
 /** `atlas init`: everything that a start makes, without listening. */
 export async function init(config: Config, version: string): Promise<Record<string, unknown>> {
-  const { app, setup, close } = await openApp(config, version)
+  const unsealed = await unsealOnce(config)
+  const { app, setup, close } = await openApp(config, version, unsealed)
   const answer = {
     dataDirectory: config.ATLAS_DATA_DIR,
     auditKey: app.audit.vkey,
@@ -48,12 +41,12 @@ export async function init(config: Config, version: string): Promise<Record<stri
 
 /** `atlas serve`: runs until SIGTERM or SIGINT. Prints what a person needs to go on. */
 export async function serve(config: Config, version: string): Promise<void> {
-  const unsealed = config.ATLAS_SEALED ? await waitUnsealed(config, readTls(config)) : undefined
+  const unsealed = await unseal(config, readTls(config))
   const { app, setup, close } = await openApp(config, version, unsealed)
   const { app: server } = app.http
   // Heard from here on: whoever sees that it is ready may stop it at once, and that must be an orderly end too.
   const stop = stopped()
-  await app.audit.start({ version, ...(unsealed && { unsealed: true }) })
+  await app.audit.start({ version, ...(unsealed && { unsealed: unsealed.source.kind }) })
   try {
     await server.listen({ host: config.ATLAS_HOST, port: config.ATLAS_PORT })
   } catch (error) {
@@ -97,12 +90,10 @@ export async function serve(config: Config, version: string): Promise<void> {
   await close()
 }
 
-async function openApp(config: Config, version: string, unsealed?: KeyObject): Promise<Opened> {
+async function openApp(config: Config, version: string, unsealed?: Opening): Promise<Opened> {
   for (const notice of config.notices) say(notice)
   const tls = readTls(config)
-  const opening = unsealed
-    ? { source: keySource(config, unsealed), rootKey: unsealed, isNew: false }
-    : await openRootKey(config)
+  const opening = unsealed ?? (await openRootKey(config))
   const { source, isNew } = opening
   const { database, release, alone, rootKey, after } = await openHeld(config, opening)
   const ring = makeRootKeyRing(rootKey)
@@ -135,25 +126,49 @@ async function openApp(config: Config, version: string, unsealed?: KeyObject): P
     })
     tidyFileKey(config, rootKey)
     if (after) await tellOfRekey(app, after, rootKey)
-    if (isNew)
-      say(`A root key was made in ${keyPath(config)}. Keep a copy elsewhere: without it the data cannot be read.`)
+    sayOfKey(config, { isNew, unsealed })
     if (config.ATLAS_SECRET_KEY_PREVIOUS)
       say('The data hangs on the new root key. Remove ATLAS_SECRET_KEY_PREVIOUS, and destroy the old key.')
-    if (!config.ATLAS_SECRET_KEY && !unsealed)
-      say(
-        'Warning: the root key lies on the data disk. Move it and name it in ATLAS_SECRET_KEY_FILE (docs/operate/keys.md).',
-      )
     return { app, setup: await firstSignIn(app, config), close }
   } catch (error) {
     await close()
     if (error instanceof UnknownKey) {
       // The database was made with another key, so this one, made a moment ago, opens nothing.
-      if (isNew) rmSync(keyPath(config))
+      if (isNew) rmSync(unsealed ? sealPath(config) : keyPath(config))
       throw unknownKey(config, error)
     }
     if ((error as Error).name === 'PolicyFault')
       throw new StartError(`The policies do not fit this version: ${(error as Error).message}`)
     throw error
+  }
+}
+
+/** What a person must know of the root key now. */
+function sayOfKey(config: Config, { isNew, unsealed }: { isNew: boolean; unsealed: Opening | undefined }): void {
+  if (!unsealed) {
+    if (isNew)
+      say(`A root key was made in ${keyPath(config)}. Keep a copy elsewhere: without it the data cannot be read.`)
+    if (!config.ATLAS_SECRET_KEY)
+      say(
+        'Warning: the root key lies on the data disk. Move it and name it in ATLAS_SECRET_KEY_FILE (docs/operate/keys.md).',
+      )
+    return
+  }
+  if (isNew)
+    say(
+      `A root key was drawn and wrapped into ${sealPath(config)}. MAKE A RECOVERY KIT NOW: atlas vault recovery-kit. Without it, whoever loses the provider's key loses all data.`,
+    )
+  if (config.ATLAS_SEAL && existsSync(keyPath(config)))
+    say(`Warning: ${keyPath(config)} still holds the root key in the clear. Make a recovery kit, then remove the file.`)
+}
+
+/** For `init`, which waits for nobody. */
+async function unsealOnce(config: Config): Promise<Opening | undefined> {
+  const source = sealedSource(config)
+  try {
+    return source && (await askProvider(config, source)())
+  } catch (error) {
+    throw asStartError(error)
   }
 }
 
@@ -165,7 +180,7 @@ async function openHeld(config: Config, { source, rootKey }: Opening) {
     return { ...held, ...settled, database: openDatabase(config, settled.rootKey) }
   } catch (error) {
     await held.release()
-    throw error
+    throw asStartError(error)
   }
 }
 
@@ -190,13 +205,17 @@ function redactorOf(config: Config, rootKey: KeyObject) {
   hide(rootKey)
   const old = config.ATLAS_SECRET_KEY_PREVIOUS?.reveal()
   if (old !== undefined) redactor.add('previous root key', old.trim().replace(/=+$/, ''))
-  const [token, password] = [config.ATLAS_API_TOKEN?.reveal(), config.ATLAS_DEFAULT_ADMIN_PASSWORD?.reveal()]
-  const session = config.ATLAS_SESSION_SECRET?.reveal()
-  if (session !== undefined) redactor.add('session secret', session)
-  const scraper = config.ATLAS_METRICS_TOKEN?.reveal()
-  if (scraper !== undefined) redactor.add('metrics token', scraper)
-  if (token !== undefined) redactor.add('bootstrap token', token)
-  if (password !== undefined) redactor.add('first password', password)
+  const others = {
+    'bootstrap token': config.ATLAS_API_TOKEN,
+    'session secret': config.ATLAS_SESSION_SECRET,
+    'metrics token': config.ATLAS_METRICS_TOKEN,
+    'first password': config.ATLAS_DEFAULT_ADMIN_PASSWORD,
+    "token of the seal's provider": config.ATLAS_TRANSIT_TOKEN,
+    'AWS secret access key': config.ATLAS_AWS_SECRET_ACCESS_KEY,
+    'AWS session token': config.ATLAS_AWS_SESSION_TOKEN,
+    'PIN of the token': config.ATLAS_PKCS11_PIN,
+  }
+  for (const [name, secret] of Object.entries(others)) if (secret) redactor.add(name, secret.reveal())
   return { redact: redactor.redact, hide }
 }
 

@@ -143,8 +143,9 @@ export const catalogue = {
   },
   'server.started': {
     title: 'A server started',
-    means: 'The first entry of a run. Two starts of one run are never seen.',
-    fields: ['resource', 'detail.version'],
+    means:
+      'The first entry of a run. Two starts of one run are never seen. `unsealed` says who gave the root key, where it does not lie in the clear: `shares`, `transit`, `aws-kms` or `pkcs11`.',
+    fields: ['resource', 'detail.version', 'detail.unsealed'],
   },
   'server.stopped': {
     title: 'A server stopped in order',
