@@ -52,6 +52,7 @@ import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
+import { openReferences } from './referencing.ts'
 import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
 export const migrations = [
@@ -96,12 +97,17 @@ async function openRooms(parts: Parts) {
   await checkRootKey(database, rootKey)
   await migrate(database, migrations, now)
   let audit: AuditLog | undefined
+  const references = openReferences(config, now)
   const vault = makeVault({
     database,
     rootKey,
     now,
     onIntegrityFailure: async (id) => {
       await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
+    },
+    references,
+    onReferenceFailure: async (id, detail) => {
+      await audit?.append({ code: 'vault.reference-failed', resource: { type: 'secret', id }, detail: { detail } })
     },
   })
   await vault.init()
@@ -144,7 +150,7 @@ async function openRooms(parts: Parts) {
   await connections.refreshWritable()
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
   const { invoke } = gate
-  const guards = { vault, audit, identity, limiter, usage, policy, approvals }
+  const guards = { vault, references, audit, identity, limiter, usage, policy, approvals }
   const records = { record, recordDelivery, settle }
   return { ...gate, ...guards, ...records, inventory, findings, connections, exports, system, actions, log }
 }

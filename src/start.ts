@@ -5,6 +5,7 @@ import { createSecureContext } from 'node:tls'
 import { type App, makeApp } from './app.ts'
 import { type Config, isLoopback } from './config.ts'
 import { Problem } from './core/problem.ts'
+import type { Secret } from './core/secret.ts'
 import { UnknownKey } from './lib/db/database.ts'
 import { makeLog } from './lib/log.ts'
 import { makeRedactor } from './lib/redact.ts'
@@ -52,6 +53,7 @@ export async function serve(config: Config, version: string): Promise<void> {
   }
   app.schedule.start()
   app.usage.start()
+  app.references.start()
   const { port } = server.server.address() as AddressInfo
   const host = config.ATLAS_HOST.includes(':') ? `[${config.ATLAS_HOST}]` : config.ATLAS_HOST
   const url = config.ATLAS_PUBLIC_URL ?? `${config.ATLAS_SSL_CERTFILE ? 'https' : 'http'}://${host}:${port}`
@@ -95,6 +97,7 @@ async function openApp(config: Config, version: string, unsealed?: KeyObject): P
     await app?.connections.close()
     await app?.identity.close()
     await app?.vault.close()
+    await app?.references.close()
     await app?.audit.close()
     await database.close()
     await release()
@@ -145,9 +148,22 @@ function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unk
   const old = config.ATLAS_SECRET_KEY_PREVIOUS?.reveal()
   if (old !== undefined) redactor.add('previous root key', old.trim().replace(/=+$/, ''))
   const [token, password] = [config.ATLAS_API_TOKEN?.reveal(), config.ATLAS_DEFAULT_ADMIN_PASSWORD?.reveal()]
+  for (const [name, value] of referenceSecrets(config)) redactor.add(name, value.reveal())
   if (token !== undefined) redactor.add('bootstrap token', token)
   if (password !== undefined) redactor.add('first password', password)
   return redactor.redact
+}
+
+/** What opens the places that references lead to. */
+function referenceSecrets(config: Config): [string, Secret][] {
+  const {
+    ATLAS_REFERENCE_VAULT_TOKEN: token,
+    ATLAS_REFERENCE_AWS_SECRET_ACCESS_KEY: key,
+    ATLAS_REFERENCE_AWS_SESSION_TOKEN: session,
+  } = config
+  return Object.entries({ 'vault token': token, 'AWS key': key, 'AWS session': session }).filter(
+    (pair): pair is [string, Secret] => pair[1] !== undefined,
+  )
 }
 
 /** The configured first sign-ins. Answers the setup token when a person must still make the first administrator. */

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Secret } from '../../core/secret.ts'
 import { makeRedactor } from '../../lib/redact.ts'
 import type { SecretRow } from './store.ts'
@@ -19,6 +20,11 @@ export function makeKnown() {
     learn: ({ id, kind }: SecretRow, version: number, value: Secret): void => {
       const text = value.reveal()
       if (!notRedacted.has(kind) && !isWord(text)) redactor.add(`${id}/${version}`, text)
+    },
+    /** The same of a value that is kept elsewhere: that changes without a new version, and the one before is hidden on. */
+    learnReferred: ({ id, kind }: SecretRow, version: number, value: Secret): void => {
+      const text = value.reveal()
+      if (!notRedacted.has(kind) && !isWord(text)) redactor.add(`${id}/${version}/${hash('sha256', text)}`, text)
     },
     /** A value that is not stored here, such as a session's token; the same name replaces the last one. */
     hide: (name: string, value: Secret): void => {

@@ -45,6 +45,12 @@ const use = `create table secret_use (
   primary key (secret_id, version, used_by, hour)
 )`
 
+/** `scheme`: what is sealed is not the value but where it is kept. `changed_at`: when the value there was made, if that is told. */
+const references = [
+  'alter table secret_version add column scheme text',
+  'alter table secret_version add column changed_at text',
+]
+
 export const vaultMigrations: readonly Migration[] = [
   { id: 200, name: 'vault', sqlite: tables('blob'), postgres: tables('bytea') },
   {
@@ -57,6 +63,7 @@ export const vaultMigrations: readonly Migration[] = [
     ),
   },
   { id: 220, name: 'secret use', sqlite: [use], postgres: [use] },
+  { id: 230, name: 'references', sqlite: references, postgres: references },
 ]
 
 /** `last_version` gives the next number: with a staged version it is not the current one. 90 and 75 days are those of rotation.ts. */
