@@ -29,7 +29,7 @@ const seconds = z
   .transform(toSeconds)
 
 const names = (pattern: RegExp, rule: string) => list.pipe(z.array(z.string().regex(pattern, rule)))
-const segments = String.raw`[A-Za-z0-9._@+=~-]+(?:/[A-Za-z0-9._@+=~-]+)*`
+const segments = '[A-Za-z0-9._@+=~-]+(?:/[A-Za-z0-9._@+=~-]+)*'
 
 /** Everything that can be configured; `.env.example` and docs/operate/configuration.md list the same names (test/parity.test.ts). */
 export const settings = {

@@ -44,14 +44,13 @@ export function makeOpening({ store, sealing, references, known, now, onReferenc
   }
 
   /** The value of a stored version, known to the redactor from now on. */
-  async function valueOf(row: SecretWithVersion, version: number): Promise<Secret> {
+  async function open(row: SecretWithVersion, version: number): Promise<Secret> {
     const stored = await sealing.open(row, version)
-    if (row.scheme === null) {
-      known.learn(row, version, stored)
-      return stored
-    }
-    const { value, changedAt } = await references.read(stored.reveal()).catch((error: unknown) => tell(row, error))
-    known.learnReferred(row, version, value)
+    const { value, changedAt } =
+      row.scheme === null
+        ? { value: stored, changedAt: undefined }
+        : await references.read(stored.reveal()).catch((error: unknown) => tell(row, error))
+    known.learn(row, version, value, row.scheme)
     if (changedAt !== undefined && changedAt !== row.changed_at) await noteChange(row, version, changedAt)
     return value
   }
@@ -90,7 +89,7 @@ export function makeOpening({ store, sealing, references, known, now, onReferenc
     throw error
   }
 
-  return { check, valueOf, isOther, referenceOf }
+  return { check, open, isOther, referenceOf }
 }
 
 /** The same refusal for whoever wants to store the reference: it is their input that does not work. */

@@ -48,8 +48,67 @@ type Parts = {
 }
 
 /** What reads the vault. Every read of a value opens its row anew. */
-export function makeReading({ store, opening, now, usage }: Parts) {
-  return { list, get, use, useStaged, isOther, reveal, resolve }
+export function makeReading(parts: Parts) {
+  const { store, opening, usage } = parts
+  return { ...makeListing(parts), use, useStaged, isOther, reveal, resolve }
+
+  /** The current value, for code that signs in with it. `owner`, when given, must be the owner that it was stored for. */
+  async function use(id: string, owner?: string): Promise<Secret> {
+    return (await read(id, { owner, by: owner ?? 'atlas' })).value
+  }
+
+  /** The staged value, or the current one where nothing is staged: to try what comes next. */
+  async function useStaged(id: string, owner: string): Promise<Secret> {
+    const row = await store.secret(id)
+    return (await read(id, { version: row?.staged_version ?? undefined, owner, by: owner })).value
+  }
+
+  /**
+   * Whether another value than `than` is to be used by now: for code that was refused with that one. A value that is kept
+   * elsewhere is read there anew.
+   */
+  async function isOther(id: string, owner: string, than: Secret, { staged = false } = {}): Promise<boolean> {
+    const version = staged ? (await store.secret(id))?.staged_version : undefined
+    const { row, taken } = await find(id, version ?? undefined, owner)
+    return opening.isOther(row, taken, than)
+  }
+
+  /** The value of what is given, before it is stored. @throws Problem secret-unavailable */
+  async function resolve(given: Given): Promise<Secret> {
+    return (await opening.check(given)).value
+  }
+
+  /** The value of one version, the current one unless another is named, for a person: `by`. */
+  async function reveal(id: string, version?: number, by = 'atlas'): Promise<{ version: number; value: Secret }> {
+    return read(id, { version, by })
+  }
+
+  async function read(
+    id: string,
+    { version, owner, by }: { version?: number | undefined; owner?: string | undefined; by: string },
+  ): Promise<{ version: number; value: Secret }> {
+    const { row, taken } = await find(id, version, owner)
+    const value = await opening.open(row, taken)
+    usage.count(id, taken, by)
+    return { version: taken, value }
+  }
+
+  async function find(
+    id: string,
+    version?: number,
+    owner?: string,
+  ): Promise<{ row: SecretWithVersion; taken: number }> {
+    const row = await store.secretWithVersion(id, version)
+    if (!row || row.destroyed_at !== null) throw await whyNotLiving(store, id)
+    if (owner !== undefined && row.owner !== owner) throw new Problem('not-found', 'There is no such secret')
+    if (version !== undefined && row.version === null)
+      throw new Problem('not-found', 'The secret has no version with this number')
+    return { row, taken: version ?? row.current_version }
+  }
+}
+
+function makeListing({ store, opening, now }: Parts) {
+  return { list, get }
 
   /** Living secrets in order of id, metadata only. `next` continues the list. */
   async function list(find: {
@@ -93,60 +152,6 @@ export function makeReading({ store, opening, now, usage }: Parts) {
         destroyedAt: destroyed_at,
       })),
     }
-  }
-
-  /** The current value, for code that signs in with it. `owner`, when given, must be the owner that it was stored for. */
-  async function use(id: string, owner?: string): Promise<Secret> {
-    return (await read(id, { owner, by: owner ?? 'atlas' })).value
-  }
-
-  /** The staged value, or the current one where nothing is staged: to try what comes next. */
-  async function useStaged(id: string, owner: string): Promise<Secret> {
-    const row = await store.secret(id)
-    return (await read(id, { version: row?.staged_version ?? undefined, owner, by: owner })).value
-  }
-
-  /**
-   * Whether another value than `than` is to be used by now: for code that was refused with that one. A value that is kept
-   * elsewhere is read there anew.
-   */
-  async function isOther(id: string, owner: string, than: Secret, { staged = false } = {}): Promise<boolean> {
-    const version = staged ? (await store.secret(id))?.staged_version : undefined
-    const { row, taken } = await find(id, version ?? undefined, owner)
-    return opening.isOther(row, taken, than)
-  }
-
-  /** The value of what is given, before it is stored. @throws Problem secret-unavailable */
-  async function resolve(given: Given): Promise<Secret> {
-    return (await opening.check(given)).value
-  }
-
-  /** The value of one version, the current one unless another is named, for a person: `by`. */
-  async function reveal(id: string, version?: number, by = 'atlas'): Promise<{ version: number; value: Secret }> {
-    return read(id, { version, by })
-  }
-
-  async function read(
-    id: string,
-    { version, owner, by }: { version?: number | undefined; owner?: string | undefined; by: string },
-  ): Promise<{ version: number; value: Secret }> {
-    const { row, taken } = await find(id, version, owner)
-    const value = await opening.valueOf(row, taken)
-    usage.count(id, taken, by)
-    return { version: taken, value }
-  }
-
-  async function find(
-    id: string,
-    version?: number,
-    owner?: string,
-  ): Promise<{ row: SecretWithVersion; taken: number }> {
-    const row = await store.secretWithVersion(id, version)
-    if (!row || row.destroyed_at !== null) throw await whyNotLiving(store, id)
-    if (owner !== undefined && row.owner !== owner) throw new Problem('not-found', 'There is no such secret')
-    if (version !== undefined && row.version === null)
-      throw new Problem('not-found', 'The secret has no version with this number')
-    return { row, taken: version ?? row.current_version }
   }
 }
 

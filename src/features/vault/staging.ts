@@ -46,9 +46,7 @@ export function makeStaging({ store, keyring, sealing, known, opening, now }: Pa
       }
       return rows
     })
-    for (const { row, version, checked } of done)
-      if (checked.scheme === null) known.learn(row, version, checked.value)
-      else known.learnReferred(row, version, checked.value)
+    for (const { row, version, checked } of done) known.learn(row, version, checked.value, checked.scheme)
   }
 
   /** Makes what is staged current, all or none; the problem `conflict` when one of them has nothing staged. */

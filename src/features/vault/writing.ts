@@ -55,7 +55,7 @@ export function makeWriting(parts: Parts) {
       if (!(await tx.addSecret(row))) throw new Problem('conflict', 'A secret with this name exists already')
       await addSealed(tx, row, checked)
     })
-    learn(row, checked)
+    known.learn(row, 1, checked.value, checked.scheme)
     return { id: row.id, version: 1 }
   }
 
@@ -69,7 +69,7 @@ export function makeWriting(parts: Parts) {
       return secret
     })
     if (!row) throw await whyNotLiving(store, id)
-    learn(row, checked)
+    known.learn(row, row.current_version, checked.value, checked.scheme)
     return { id, version: row.current_version }
   }
 
@@ -88,12 +88,7 @@ export function makeWriting(parts: Parts) {
       }
       return done
     })
-    for (const { row, checked } of rows) learn(row, checked)
-  }
-
-  function learn(row: SecretRow, { value, scheme }: Checked): void {
-    if (scheme === null) known.learn(row, row.current_version, value)
-    else known.learnReferred(row, row.current_version, value)
+    for (const { row, checked } of rows) known.learn(row, row.current_version, checked.value, checked.scheme)
   }
 
   async function addSealed(tx: VaultRows, secret: SecretRow, { given, scheme, changedAt }: Checked): Promise<void> {
