@@ -1,6 +1,7 @@
 import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { referencedIn, referenceFaults, referenceSettings } from './config-references.ts'
 import { Secret } from './core/secret.ts'
 import { NoteError } from './lib/signed-note.ts'
 import { type Policy, parsePolicy } from './lib/tlog-policy.ts'
@@ -27,9 +28,6 @@ const seconds = z
   .string()
   .regex(/^\d+[smh]?$/, 'must be a duration such as 900s, 15m or 1h')
   .transform(toSeconds)
-
-const names = (pattern: RegExp, rule: string) => list.pipe(z.array(z.string().regex(pattern, rule)))
-const segments = '[A-Za-z0-9._@+=~-]+(?:/[A-Za-z0-9._@+=~-]+)*'
 
 /** Everything that can be configured; `.env.example` and docs/operate/configuration.md list the same names (test/parity.test.ts). */
 export const settings = {
@@ -67,36 +65,7 @@ export const settings = {
     .optional(),
   ATLAS_AUDIT_POLICY: z.string().transform(toPolicy).optional(),
   ATLAS_ALLOW_LOOPBACK_CONNECTIONS: z.stringbool().default(false),
-  ATLAS_REFERENCE_ENV: names(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'must be names of variables').default([]),
-  ATLAS_REFERENCE_DIR: z
-    .string()
-    .regex(/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._@+=~-]+)+$/, 'must be an absolute path of plain characters')
-    .optional(),
-  ATLAS_REFERENCE_VAULT_URL: httpsOrLoopback.optional(),
-  ATLAS_REFERENCE_VAULT_TOKEN: secret.optional(),
-  ATLAS_REFERENCE_VAULT_NAMESPACE: z
-    .string()
-    .regex(new RegExp(`^${segments}/?$`), 'must be a namespace path')
-    .optional(),
-  ATLAS_REFERENCE_VAULT_CA: z.string().includes('BEGIN CERTIFICATE').optional(),
-  ATLAS_REFERENCE_VAULT_KV: names(
-    new RegExp(`^${segments}(:${segments})?[/:]?$`),
-    'must look like secret/atlas/ or team/kv:atlas/',
-  ).default([]),
-  ATLAS_REFERENCE_VAULT_LEASES: names(new RegExp(`^${segments}$`), 'must look like database/creds/atlas').default([]),
-  ATLAS_REFERENCE_AWS_REGION: z
-    .string()
-    .regex(/^[a-z0-9-]{1,32}$/, 'must look like eu-central-1')
-    .optional(),
-  ATLAS_REFERENCE_AWS_ACCESS_KEY_ID: z
-    .string()
-    .regex(/^\w{16,128}$/, 'must be an access key id')
-    .optional(),
-  ATLAS_REFERENCE_AWS_SECRET_ACCESS_KEY: secret.optional(),
-  ATLAS_REFERENCE_AWS_SESSION_TOKEN: secret.optional(),
-  ATLAS_REFERENCE_AWS_ENDPOINT: httpsOrLoopback.optional(),
-  ATLAS_REFERENCE_AWS_CA: z.string().includes('BEGIN CERTIFICATE').optional(),
-  ATLAS_REFERENCE_AWS_NAMES: names(/^[A-Za-z0-9/_+=.@-]{1,512}$/, 'must look like atlas/').default([]),
+  ...referenceSettings({ secret, list, httpsOrLoopback }),
   ATLAS_URL: httpsOrLoopback.optional(),
   ATLAS_TOKEN: secret.optional(),
 } as const
@@ -119,6 +88,8 @@ export type Config = z.output<typeof Config> & {
   readonly notices: readonly string[]
   /** The variables that ATLAS_REFERENCE_ENV names, as far as they are set. */
   readonly referenced: Readonly<Record<string, Secret>>
+  /** The file that the root key was read from, when it was one. */
+  readonly keyFile?: string
 }
 
 /** Every fault of the configuration at once; the text names variables and rules, never values. */
@@ -171,11 +142,10 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
   if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0')
     faults.push('NODE_TLS_REJECT_UNAUTHORIZED=0 would switch certificate checks off; unset it')
   if (faults.length > 0 || !result.data) throw new ConfigError(faults)
-  const referenced = result.data.ATLAS_REFERENCE_ENV.flatMap((name) => {
-    const text = Object.hasOwn(given, name) ? given[name] : undefined
-    return text ? [[name, new Secret(text)] as const] : []
-  })
-  return { ...result.data, notices, referenced: Object.fromEntries(referenced) }
+  const keyOrigin = origins['ATLAS_SECRET_KEY']
+  const keyFile = keyOrigin?.endsWith('_FILE') ? given[keyOrigin] : undefined
+  const referenced = referencedIn(given, result.data.ATLAS_REFERENCE_ENV)
+  return { ...result.data, notices, referenced, ...(keyFile !== undefined && { keyFile: resolve(keyFile) }) }
 }
 
 function crossFaults(config: z.output<typeof Config>): string[] {
@@ -194,33 +164,7 @@ function crossFaults(config: z.output<typeof Config>): string[] {
     )
   if (proxied && config.ATLAS_PUBLIC_URL === undefined)
     faults.push('ATLAS_PUBLIC_URL must say the public address when ATLAS_TRUSTED_PROXIES is set')
-  return [...faults, ...referenceFaults(config)]
-}
-
-/** What is read by reference must be allowed one by one, and never be what Atlas itself is protected by. */
-function referenceFaults(config: z.output<typeof Config>): string[] {
-  const faults = config.ATLAS_REFERENCE_ENV.filter(
-    (name) => name.startsWith('ATLAS_') || Object.hasOwn(aliases, name.replace(/_FILE$/, '')),
-  ).map((name) => `ATLAS_REFERENCE_ENV: ${name} is a setting of Atlas, which no reference may read`)
-  const missing = (owner: string, wanted: readonly (keyof typeof settings)[]) => {
-    const isSet = (name: keyof typeof settings) => ![undefined, ''].includes(String(config[name] ?? ''))
-    const given = wanted.filter(isSet)
-    if (given.length > 0 && given.length < wanted.length)
-      faults.push(`${owner}: also set ${wanted.filter((name) => !isSet(name)).join(', ')}, or none of them`)
-  }
-  missing('references to a vault', ['ATLAS_REFERENCE_VAULT_URL', 'ATLAS_REFERENCE_VAULT_TOKEN'])
-  missing('references to AWS Secrets Manager', [
-    'ATLAS_REFERENCE_AWS_REGION',
-    'ATLAS_REFERENCE_AWS_ACCESS_KEY_ID',
-    'ATLAS_REFERENCE_AWS_SECRET_ACCESS_KEY',
-    'ATLAS_REFERENCE_AWS_NAMES',
-  ])
-  const { ATLAS_REFERENCE_VAULT_URL: url, ATLAS_REFERENCE_VAULT_KV: kv, ATLAS_REFERENCE_VAULT_LEASES: leases } = config
-  if ((url === undefined) !== (kv.length + leases.length === 0))
-    faults.push(
-      'ATLAS_REFERENCE_VAULT_URL and what may be read there (ATLAS_REFERENCE_VAULT_KV, ATLAS_REFERENCE_VAULT_LEASES) belong together',
-    )
-  return faults
+  return [...faults, ...referenceFaults(config, (name) => Object.hasOwn(aliases, name))]
 }
 
 function isSafeUrl(text: string): boolean {

@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import { type Database, openPostgres, openSqlite, type PostgresTarget, UnknownKey } from './lib/db/database.ts'
 import { holdFolder, holdPostgres, InUse } from './lib/db/presence.ts'
 import { createKeyFile, parseRootKey, readKeyFile } from './lib/root-key.ts'
+import { environmentSource, fileSource, type KeySource, sharesSource } from './root-key-source.ts'
 import { StartError } from './start-error.ts'
 
 // Where the data lies and what opens it.
@@ -16,6 +17,13 @@ export function say(text: string): void {
 
 export const keyPath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'root.key')
 export const filePath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'atlas.db')
+
+/** Where the root key of this configuration comes from. A server that was unsealed has its key from people. */
+export function keySource(config: Config, unsealed?: KeyObject): KeySource {
+  if (unsealed) return sharesSource(unsealed)
+  if (config.ATLAS_SECRET_KEY && config.keyFile === undefined) return environmentSource(config.ATLAS_SECRET_KEY)
+  return fileSource(config.keyFile ?? keyPath(config))
+}
 
 /** The root key that is there, for commands that need no data. */
 export function findRootKey(config: Config): KeyObject {
