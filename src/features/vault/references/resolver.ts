@@ -14,7 +14,7 @@ const tendMs = 10_000
 export type Sources = { readonly [S in Scheme]?: Source<ReferenceOf<S>> }
 export type References = ReturnType<typeof makeReferences>
 
-type Entry = { readonly at: number; readonly reading: Promise<Document> }
+type Entry = { readonly at: number; readonly reading: Promise<Document>; goodUntil: number }
 /** A value, and when it was made where its place tells that. */
 export type Read = { readonly value: Secret; readonly changedAt: string | undefined }
 
@@ -24,7 +24,7 @@ export type Read = { readonly value: Secret; readonly changedAt: string | undefi
  */
 export function makeReferences({ sources, now }: { readonly sources: Sources; readonly now: () => Date }) {
   const entries = new Map<string, Entry>()
-  let timer: NodeJS.Timeout | undefined
+  const timer = makeTimer(tend)
 
   /** The place and its source, or why it may not be read here: the rest of a sentence. */
   function find(text: string): { reference: Reference; source: Source<Reference>; key: string } | string {
@@ -55,11 +55,16 @@ export function makeReferences({ sources, now }: { readonly sources: Sources; re
     const at = now().getTime()
     const known = entries.get(key)
     // A clock that was set back must not keep a value for long.
-    if (known && Math.abs(at - known.at) < keepMs) return known.reading
-    const entry = { at, reading: source.fetch(reference) }
+    if (known && Math.abs(at - known.at) < keepMs && at < known.goodUntil) return known.reading
+    const entry: Entry = { at, reading: source.fetch(reference), goodUntil: Number.POSITIVE_INFINITY }
     entries.delete(key)
     entries.set(key, entry)
-    entry.reading.catch(() => entries.get(key) === entry && entries.delete(key))
+    entry.reading.then(
+      ({ goodUntil = Number.POSITIVE_INFINITY }) => {
+        entry.goodUntil = goodUntil
+      },
+      () => entries.get(key) === entry && entries.delete(key),
+    )
     const [oldest] = entries.size > most ? entries.keys() : []
     if (oldest !== undefined) entries.delete(oldest)
     return entry.reading
@@ -84,7 +89,7 @@ export function makeReferences({ sources, now }: { readonly sources: Sources; re
   async function tend(): Promise<void> {
     const at = now().getTime()
     for (const [key, entry] of entries) if (Math.abs(at - entry.at) >= keepMs) entries.delete(key)
-    for (const source of Object.values(sources)) await source.tend?.()
+    await Promise.all(Object.values(sources).map((source) => source.tend?.()))
   }
 
   return {
@@ -92,23 +97,32 @@ export function makeReferences({ sources, now }: { readonly sources: Sources; re
     hasChanged,
     /** Forgets what is too old, and keeps alive what must be kept alive; `start` has it done every few seconds. */
     tend,
-    start(): void {
-      let isBusy = false
-      const once = async () => {
-        if (isBusy) return
-        isBusy = true
-        // What cannot be kept alive fails where it is used, and says so there.
-        await tend().catch(() => {})
-        isBusy = false
-      }
-      timer ??= setInterval(() => void once(), tendMs).unref()
-      void once()
-    },
+    start: timer.start,
     async close(): Promise<void> {
-      clearInterval(timer)
+      timer.stop()
       entries.clear()
       await Promise.all(Object.values(sources).map((source) => source.close?.()))
     },
+  }
+}
+
+/** Has something done every few seconds, one at a time. */
+function makeTimer(run: () => Promise<void>) {
+  let timer: NodeJS.Timeout | undefined
+  let isBusy = false
+  async function once(): Promise<void> {
+    if (isBusy) return
+    isBusy = true
+    // What cannot be kept alive fails where it is used, and says so there.
+    await run().catch(() => {})
+    isBusy = false
+  }
+  return {
+    start(): void {
+      timer ??= setInterval(() => void once(), tendMs).unref()
+      void once()
+    },
+    stop: (): void => clearInterval(timer),
   }
 }
 

@@ -15,6 +15,8 @@ export type Document = {
   readonly valueOf: (reference: Reference) => Secret
   /** When the value was made, where the place tells it. ISO form. */
   readonly changedAt?: string | undefined
+  /** When it must be read anew at the latest: milliseconds since 1970. */
+  readonly goodUntil?: number | undefined
 }
 
 /** One kind of place, as the operator allowed it. */
