@@ -25,23 +25,12 @@ export type Read = { readonly value: Secret; readonly changedAt: string | undefi
 export function makeReferences({ sources, now }: { readonly sources: Sources; readonly now: () => Date }) {
   const entries = new Map<string, Entry>()
   const timer = makeTimer(tend)
-
-  /** The place and its source, or why it may not be read here: the rest of a sentence. */
-  function find(text: string): { reference: Reference; source: Source<Reference>; key: string } | string {
-    const reference = parseReference(text)
-    if (!reference) return referenceRule(text)
-    // The type of the map says that the source under a scheme takes its references.
-    const source = sources[reference.scheme] as Source<Reference> | undefined
-    if (!source) return `references of this kind are not allowed here; set ${settingOf[reference.scheme]}`
-    const refusal = source.refusal(reference)
-    if (refusal !== undefined) return refusal
-    return { reference, source, key: `${reference.scheme} ${source.documentOf(reference)}` }
-  }
+  let closing: Promise<void> | undefined
 
   /** The value that a reference leads to, at most a minute old. @throws Problem secret-unavailable, naming the reference */
   async function read(text: string): Promise<Read> {
     try {
-      const found = find(text)
+      const found = find(sources, text)
       if (typeof found === 'string') throw new Unreadable(found)
       const document = await documentOf(found)
       return { value: document.valueOf(found.reference), changedAt: document.changedAt }
@@ -51,7 +40,7 @@ export function makeReferences({ sources, now }: { readonly sources: Sources; re
     }
   }
 
-  function documentOf({ reference, source, key }: Exclude<ReturnType<typeof find>, string>): Promise<Document> {
+  function documentOf({ reference, source, key }: Found): Promise<Document> {
     const at = now().getTime()
     const known = entries.get(key)
     // A clock that was set back must not keep a value for long.
@@ -75,7 +64,7 @@ export function makeReferences({ sources, now }: { readonly sources: Sources; re
    * again and again.
    */
   async function hasChanged(text: string, than: Secret): Promise<boolean> {
-    const found = find(text)
+    const found = find(sources, text)
     if (typeof found === 'string') return false
     const differs = async () => (await read(text)).value.reveal() !== than.reveal()
     if (await differs()) return true
@@ -92,18 +81,38 @@ export function makeReferences({ sources, now }: { readonly sources: Sources; re
     await Promise.all(Object.values(sources).map((source) => source.tend?.()))
   }
 
+  async function close(): Promise<void> {
+    timer.stop()
+    entries.clear()
+    await Promise.all(Object.values(sources).map((source) => source.close?.()))
+  }
+
   return {
     read,
     hasChanged,
     /** Forgets what is too old, and keeps alive what must be kept alive; `start` has it done every few seconds. */
     tend,
     start: timer.start,
-    async close(): Promise<void> {
-      timer.stop()
-      entries.clear()
-      await Promise.all(Object.values(sources).map((source) => source.close?.()))
+    /** Gives back what was borrowed. Once. */
+    close: (): Promise<void> => {
+      closing ??= close()
+      return closing
     },
   }
+}
+
+type Found = { readonly reference: Reference; readonly source: Source<Reference>; readonly key: string }
+
+/** The place and its source, or why it may not be read here: the rest of a sentence. */
+function find(sources: Sources, text: string): Found | string {
+  const reference = parseReference(text)
+  if (!reference) return referenceRule(text)
+  // The type of the map says that the source under a scheme takes its references.
+  const source = sources[reference.scheme] as Source<Reference> | undefined
+  if (!source) return `references of this kind are not allowed here; set ${settingOf[reference.scheme]}`
+  const refusal = source.refusal(reference)
+  if (refusal !== undefined) return refusal
+  return { reference, source, key: `${reference.scheme} ${source.documentOf(reference)}` }
 }
 
 /** Has something done every few seconds, one at a time. */
