@@ -131,7 +131,7 @@ testOnEach(
   'a wrong reference, or a value there that the connector does not take, is refused at once and by name (claims: D25)',
   toyMigrations,
   async (database, t) => {
-    const { add, place, connections } = await world(t, database)
+    const { add, place, clock, connections } = await world(t, database)
     const elsewhere = 'vault://secret/other#token'
     const faults = (credential: Record<string, unknown>) => faultsOf(add('Toy', credential))
     assert.deepEqual(await faults({ token: { reference: elsewhere } }), [
@@ -143,6 +143,7 @@ testOnEach(
       '/credential/second: Too small: expected string to have >=8 characters',
     ])
     place.fields['token'] = 'short'
+    clock.forward(5_000)
     assert.deepEqual(await faults({ token: { reference } }), [
       '/credential/token: Too small: expected string to have >=8 characters',
     ])

@@ -2,7 +2,7 @@ import { Problem } from '../../core/problem.ts'
 import { Secret } from '../../core/secret.ts'
 import type { Known } from './known.ts'
 import { type Given, parseReference, type Scheme } from './references/reference.ts'
-import type { References } from './references/resolver.ts'
+import { patienceMs, type References } from './references/resolver.ts'
 import { ageOf, datesOf } from './rotation.ts'
 import type { Sealing } from './sealing.ts'
 import type { SecretRow, SecretWithVersion, VaultStore } from './store.ts'
@@ -39,7 +39,8 @@ export function makeOpening({ store, sealing, references, known, now, onReferenc
   /** Reads a reference once before it is stored, so that a wrong one is refused at once. Outside of any transaction. */
   async function check(given: Given): Promise<Checked> {
     if (given instanceof Secret) return { given, value: given, scheme: null, changedAt: null }
-    const { value, changedAt = null } = await references.read(given.reference)
+    // Somebody may just have put it right.
+    const { value, changedAt = null } = await references.read(given.reference, patienceMs)
     return { given, value, scheme: parseReference(given.reference)?.scheme ?? null, changedAt }
   }
 

@@ -5,8 +5,8 @@ import { type Document, type Source, Unreadable } from './source.ts'
 
 /** How long a value that was read is used before it is read again. */
 export const keepMs = 60_000
-/** A value that a system refused is not read anew more often than this: the refusal may have other reasons. */
-const patienceMs = 5_000
+/** Even when a value may be out of date, it is not read anew more often than this. */
+export const patienceMs = 5_000
 /** Documents kept at the same time. */
 const most = 1_000
 const tendMs = 10_000
@@ -27,12 +27,14 @@ export function makeReferences({ sources, now }: { readonly sources: Sources; re
   const timer = makeTimer(tend)
   let closing: Promise<void> | undefined
 
-  /** The value that a reference leads to, at most a minute old. @throws Problem secret-unavailable, naming the reference */
-  async function read(text: string): Promise<Read> {
+  /**
+   * The value that a reference leads to, read at most `mostMs` ago. @throws Problem secret-unavailable, naming the reference
+   */
+  async function read(text: string, mostMs = keepMs): Promise<Read> {
     try {
       const found = find(sources, text)
       if (typeof found === 'string') throw new Unreadable(found)
-      const document = await documentOf(found)
+      const document = await documentOf(found, mostMs)
       return { value: document.valueOf(found.reference), changedAt: document.changedAt }
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error
@@ -40,11 +42,11 @@ export function makeReferences({ sources, now }: { readonly sources: Sources; re
     }
   }
 
-  function documentOf({ reference, source, key }: Found): Promise<Document> {
+  function documentOf({ reference, source, key }: Found, mostMs: number): Promise<Document> {
     const at = now().getTime()
     const known = entries.get(key)
     // A clock that was set back must not keep a value for long.
-    if (known && Math.abs(at - known.at) < keepMs && at < known.goodUntil) return known.reading
+    if (known && Math.abs(at - known.at) < mostMs && at < known.goodUntil) return known.reading
     const entry: Entry = { at, reading: source.fetch(reference), goodUntil: Number.POSITIVE_INFINITY }
     entries.delete(key)
     entries.set(key, entry)
