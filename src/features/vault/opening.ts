@@ -60,7 +60,7 @@ export function makeOpening({ store, sealing, references, known, now, onReferenc
   async function isOther(row: SecretWithVersion, version: number, than: Secret): Promise<boolean> {
     const stored = await sealing.open(row, version)
     if (row.scheme === null) return stored.reveal() !== than.reveal()
-    return references.hasChanged(stored.reveal(), than)
+    return references.hasChanged(stored.reveal(), than).catch((error: unknown) => tell(row, error))
   }
 
   /** Where the value of a version is kept; null when here. */
