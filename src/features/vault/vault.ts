@@ -3,6 +3,7 @@ import type { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
 import { deriveKey } from '../../lib/envelope.ts'
 import { rootKeyFingerprint } from '../../lib/root-key.ts'
+import { makeIncidents } from './incidents.ts'
 import { makeKeyring } from './keyring.ts'
 import { makeKeys } from './keys.ts'
 import { makeKnown } from './known.ts'
@@ -46,6 +47,8 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
   const usage = makeUsage({ store, now })
   const { references = makeReferences({ sources: {}, now }), onReferenceFailure = () => {} } = parts
   const opening = makeOpening({ store, sealing, references, known, now, onReferenceFailure })
+  const keys = makeKeys({ store, keyring, sealing })
+  const fingerprint = () => rootKeyFingerprint(rootKey)
   const fingerprintKey = deriveKey(rootKey, 'atlas/vault/fingerprint')
 
   return {
@@ -53,8 +56,9 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     init: keyring.init,
     ...makeWriting({ store, keyring, sealing, known, opening, now }),
     ...makeStaging({ store, keyring, sealing, known, opening, now }),
-    ...makeRotation({ store }),
-    ...makeKeys({ store, keyring, sealing }),
+    ...makeRotation({ store, now }),
+    ...keys,
+    ...makeIncidents({ store, keyring, keys: keys.keys, rootKeyFingerprint: fingerprint, now }),
     ...makeReading({ store, opening, now, usage }),
     usage: usage.usage,
     /** Writes what is still counted. Before the database is closed. */
@@ -64,7 +68,7 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     hide: known.hide,
     proves: makeProof({ store, opening, now, usage }),
     /** Names the root key in use, to compare it with a note of it. */
-    rootKeyFingerprint: () => rootKeyFingerprint(rootKey),
+    rootKeyFingerprint: fingerprint,
     /** Tells equal values from different ones without telling the value: HMAC-SHA-256, hexadecimal. */
     fingerprint: (value: Secret): string => createHmac('sha256', fingerprintKey).update(value.reveal()).digest('hex'),
   }
