@@ -227,3 +227,28 @@ testOnEach(
     assert.deepEqual(await state(), ['never', null])
   },
 )
+
+testOnEach(
+  'in an incident a value counts as changed when its place tells a newer one',
+  vaultMigrations,
+  async (database) => {
+    const { vault, clock, place, used } = await world(database)
+    place.changedAt = clock.now().toISOString()
+    const { id } = await vault.put({ name: 'lab', value: reference })
+    await vault.put({ name: 'stored', value: new Secret('a-stored-value') })
+    clock.forward(day)
+    const incident = await vault.openIncident('the root key was in a ticket')
+    const states = async () => {
+      const { items } = await vault.incidentSecrets({ incident: incident.id, waiting: false, limit: 9 })
+      const { secrets } = await vault.incident(incident.id)
+      return [items.map(({ name, state }) => `${name} ${state}`).sort(), secrets.waiting]
+    }
+    assert.deepEqual(await states(), [['lab waiting', 'stored waiting'], 2])
+    await used(id)
+    assert.deepEqual(await states(), [['lab waiting', 'stored waiting'], 2])
+    clock.forward(day)
+    place.changedAt = clock.now().toISOString()
+    await used(id)
+    assert.deepEqual(await states(), [['lab changed', 'stored waiting'], 1])
+  },
+)
