@@ -2,11 +2,17 @@ import { z } from 'zod'
 import type { Connector } from '../../core/connector.ts'
 import { type FieldFault, Problem } from '../../core/problem.ts'
 import { Secret, SecretValue } from '../../core/secret.ts'
-import { type Given, ReferenceText } from '../vault/references/reference.ts'
+import { type Given, ReferenceText, referenceRule } from '../vault/references/reference.ts'
 import type { VaultPart } from './parts.ts'
 
 /** One field of a credential in an action's input: its value, or where that is kept. */
-export const CredentialValue = z.union([SecretValue, z.strictObject({ reference: ReferenceText })])
+export const CredentialValue = z.union([SecretValue, z.strictObject({ reference: ReferenceText })], {
+  // The rule of the one that was meant.
+  error: ({ input }) => {
+    const text = (input as { reference?: unknown } | null)?.reference
+    return typeof text === 'string' ? referenceRule(text) : 'must be a text of 1 to 16384 characters, or { reference }'
+  },
+})
 
 export type Credential = Readonly<Record<string, Given>>
 

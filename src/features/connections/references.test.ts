@@ -151,8 +151,14 @@ testOnEach(
     assert.match((await faults({ colour: { reference } })).join(), /colour: is no credential field/)
     assert.equal(place.fetched, fetched, 'what the system does not have is not read')
     assert.deepEqual(await connections.list(), [])
-    assert.throws(() => connections.credentialValue.parse({ reference: 'vault://x' }), /must look like vault/)
-    assert.throws(() => connections.credentialValue.parse({ reference, value: 'x' }))
+    const says = (given: unknown) =>
+      connections.credentialValue.safeParse(given).error?.issues.map(({ message }) => message)
+    assert.deepEqual(says({ reference: 'vault://x' }), [
+      'must look like vault://mount/path#field or vault://mount/path?version=3#field',
+    ])
+    assert.deepEqual(says({ reference, value: 'x' }), ['Unrecognized key: "value"'])
+    for (const given of [5, '', {}, null, { reference: 5 }])
+      assert.deepEqual(says(given), ['must be a text of 1 to 16384 characters, or { reference }'])
   },
 )
 
