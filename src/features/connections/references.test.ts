@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { z } from 'zod'
-import type { Http } from '../../core/connector.ts'
+import { type Connector, defineConnector, type Http } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import type { Database } from '../../lib/db/database.ts'
 import { testOnEach } from '../../testing/databases.ts'
@@ -14,7 +14,7 @@ import { type Source, toValue, Unreadable } from '../vault/references/source.ts'
 const next = 'the-next-token-0123456789'
 const reference = 'vault://secret/atlas/toy#token'
 
-async function world(t: TestContext, database: Database, connectors = [toy]) {
+async function world(t: TestContext, database: Database, connectors: readonly Connector[] = [toy]) {
   const place = { fields: { token: toyToken } as Record<string, unknown>, fails: false, fetched: 0 }
   const vault: Source<ReferenceOf<'vault'>> = {
     refusal: ({ path }) => (path.startsWith('secret/atlas/') ? undefined : 'the path is not allowed'),
@@ -182,8 +182,34 @@ testOnEach(
 )
 
 testOnEach('a field that the system renews at each sign-in takes no reference', toyMigrations, async (database, t) => {
-  const { add } = await world(t, database, [{ ...toy, renews: ['token'] }])
+  const { add } = await world(t, database, [defineConnector({ ...toy, renews: ['token'] })])
   assert.deepEqual(await faultsOf(add('Toy', { token: { reference } })), [
     '/credential/token: must be the value itself: the system gives out another at each sign-in, which is stored here',
   ])
 })
+
+testOnEach(
+  'a sign-in that is refused is tried once more with the value that is there by now (claims: A36)',
+  toyMigrations,
+  async (database, t) => {
+    const signingIn = defineConnector({
+      ...toy,
+      async signIn({ credential, http }) {
+        const headers = { authorization: `Bearer ${credential.token.reveal()}` }
+        await http.exchange({ method: 'GET', path: '/status', headers }, z.unknown())
+        return { values: { token: credential.token } }
+      },
+      authenticate: (_, _request, session) => ({ authorization: `Bearer ${session?.values['token']?.reveal()}` }),
+    })
+    const { add, status, system, place, clock } = await world(t, database, [signingIn])
+    await add('Toy', { token: { reference } })
+    ;[system.token, place.fields['token']] = [next, next]
+    clock.forward(10_000)
+    assert.equal(await status('Toy'), '1.2')
+    // Two sign-ins and the request itself.
+    assert.deepEqual([system.requests, place.fetched], [3, 2])
+    system.token = 'another-token-0123456789'
+    clock.forward(10_000)
+    assert.equal(await status('Toy'), 'upstream-denied: The connected system answered 403: Invalid token')
+  },
+)
