@@ -69,6 +69,7 @@ const readings: readonly {
   { title: 'a number', reads: 'atlas/lab#port', gets: 'what is there is not text' },
   { title: 'a member of what is no object', reads: 'atlas/plain#token', gets: 'what is there is not a JSON object' },
   { title: 'bytes', reads: 'atlas/bytes', gets: 'what is there is not text' },
+  { title: 'a member of bytes', reads: 'atlas/bytes#token', gets: 'what is there is not text' },
   { title: 'a name that does not exist', reads: 'atlas/nothing', gets: 'there is no secret with this name' },
   {
     title: 'a secret that is to be deleted',

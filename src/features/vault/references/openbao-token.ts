@@ -1,4 +1,3 @@
-import type { JsonAnswer } from './asking.ts'
 import type { VaultClient } from './openbao-client.ts'
 import { Unreadable } from './source.ts'
 
@@ -16,15 +15,9 @@ export function makeTokenKeeper({ client, now }: Parts) {
     /** Renews the token when it is time. @throws Unreadable */
     async tend(): Promise<void> {
       if (now().getTime() < dueAt) return
-      if (!isKnown) {
-        const { ttl, renewable } = await lookUp(client)
-        isKnown = true
-        // A token without an end needs no care, and of one that cannot be renewed nobody can take any.
-        if (ttl === 0 || !renewable) {
-          dueAt = Number.POSITIVE_INFINITY
-          return
-        }
-      }
+      if (!isKnown && !(await canRenew(client))) dueAt = Number.POSITIVE_INFINITY
+      isKnown = true
+      if (now().getTime() < dueAt) return
       // How much of its time is over is not told at first, so it is renewed at once.
       const { ttl, renewable } = await renew(client)
       dueAt = renewable ? now().getTime() + Math.max(leastMs, (ttl * 1000 * 2) / 3) : Number.POSITIVE_INFINITY
@@ -32,21 +25,17 @@ export function makeTokenKeeper({ client, now }: Parts) {
   }
 }
 
-type Life = { readonly ttl: number; readonly renewable: boolean }
-
-async function lookUp(client: Parts['client']): Promise<Life> {
+/** One that never ends says no, like one that nobody can keep alive. */
+async function canRenew(client: Parts['client']): Promise<boolean> {
   const { body } = await client.ask('GET', 'auth/token/lookup-self')
-  return lifeIn(body['data'], 'ttl')
+  return (body['data'] as { renewable?: unknown } | undefined)?.renewable === true
 }
 
-async function renew(client: Parts['client']): Promise<Life> {
+async function renew(client: Parts['client']): Promise<{ readonly ttl: number; readonly renewable: boolean }> {
   const { status, body } = await client.ask('PUT', 'auth/token/renew-self', {})
   // It says so when it cannot be renewed (any more).
-  return status === 400 ? { ttl: 0, renewable: false } : lifeIn(body['auth'], 'lease_duration')
-}
-
-function lifeIn(part: JsonAnswer['body'][string], name: 'ttl' | 'lease_duration'): Life {
-  const { [name]: ttl, renewable } = (part ?? {}) as Readonly<Record<string, unknown>>
+  if (status === 400) return { ttl: 0, renewable: false }
+  const { lease_duration: ttl, renewable } = (body['auth'] ?? {}) as Readonly<Record<string, unknown>>
   if (typeof ttl !== 'number' || typeof renewable !== 'boolean')
     throw new Unreadable('the vault does not give a usable answer')
   return { ttl, renewable }
