@@ -14,7 +14,6 @@ export function makeTokenKeeper({ client, now }: Parts) {
   return {
     /** Renews the token when it is time. @throws Unreadable */
     async tend(): Promise<void> {
-      if (now().getTime() < dueAt) return
       if (!isKnown && !(await canRenew(client))) dueAt = Number.POSITIVE_INFINITY
       isKnown = true
       if (now().getTime() < dueAt) return
