@@ -1,6 +1,7 @@
 import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { referencedIn, referenceFaults, referenceSettings } from './config-references.ts'
 import { sealFaults, sealSettings, standardNames } from './config-seals.ts'
 import { Secret } from './core/secret.ts'
 import { NoteError } from './lib/signed-note.ts'
@@ -80,6 +81,7 @@ export const settings = {
     .optional(),
   ATLAS_AUDIT_POLICY: z.string().transform(toPolicy).optional(),
   ATLAS_ALLOW_LOOPBACK_CONNECTIONS: z.stringbool().default(false),
+  ...referenceSettings({ secret, list, httpsOrLoopback }),
   ATLAS_URL: httpsOrLoopback.optional(),
   ATLAS_TOKEN: secret.optional(),
 } as const
@@ -102,6 +104,8 @@ export const aliases: Readonly<Record<string, keyof typeof settings>> = {
 const Config = z.strictObject(settings)
 export type Config = z.output<typeof Config> & {
   readonly notices: readonly string[]
+  /** The variables that ATLAS_REFERENCE_ENV names, as far as they are set. */
+  readonly referenced: Readonly<Record<string, Secret>>
   /** The file that the root key was read from, when it was one. */
   readonly keyFile?: string
 }
@@ -158,7 +162,8 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
   if (faults.length > 0 || !result.data) throw new ConfigError(faults)
   const keyOrigin = origins['ATLAS_SECRET_KEY']
   const keyFile = keyOrigin?.endsWith('_FILE') ? given[keyOrigin] : undefined
-  return { ...result.data, notices, ...(keyFile !== undefined && { keyFile: resolve(keyFile) }) }
+  const referenced = referencedIn(given, result.data.ATLAS_REFERENCE_ENV)
+  return { ...result.data, notices, referenced, ...(keyFile !== undefined && { keyFile: resolve(keyFile) }) }
 }
 
 function crossFaults(config: z.output<typeof Config>): string[] {
@@ -178,7 +183,7 @@ function crossFaults(config: z.output<typeof Config>): string[] {
     )
   if (proxied && config.ATLAS_PUBLIC_URL === undefined)
     faults.push('ATLAS_PUBLIC_URL must say the public address when ATLAS_TRUSTED_PROXIES is set')
-  return faults
+  return [...faults, ...referenceFaults(config, (name) => Object.hasOwn(aliases, name))]
 }
 
 /** Settings that `.env` holds as plain text though they are secrets and could each stand in a file of their own. */

@@ -141,6 +141,12 @@ export const catalogue = {
     means: 'The stored secret is damaged, or somebody moved or changed its row in the database.',
     fields: ['resource'],
   },
+  'vault.reference-failed': {
+    title: 'A value that is kept elsewhere could not be read',
+    means:
+      'A secret holds a reference, and its place did not give the value: it is gone, not allowed, or does not answer. Told once an hour for each secret.',
+    fields: ['resource', 'detail.detail'],
+  },
   'server.started': {
     title: 'A server started',
     means:
