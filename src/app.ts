@@ -87,6 +87,12 @@ export async function makeApp(parts: Parts) {
   return { ...rooms, ...openDoors(parts, rooms) }
 }
 
+/** Free text of callers can be a secret that was typed into the wrong field; the log never forgets. */
+function withoutSecrets(event: AuditEvent, redact: (value: unknown) => unknown): AuditEvent {
+  const { resource, detail } = redact({ resource: event.resource, detail: event.detail }) as AuditEvent
+  return { ...event, ...(resource && { resource }), ...(detail && { detail }) }
+}
+
 type Open = Awaited<ReturnType<typeof openRooms>>
 
 /** The rooms, the actions that they offer, and the gate in front. */
@@ -108,7 +114,7 @@ async function openRooms(parts: Parts) {
   const redact = (value: unknown) => vault.redact(parts.redact(value))
   const log = parts.makeLog(redact)
   audit = await openAudit(parts, log)
-  const record = (event: AuditEvent) => audit.append(event)
+  const record = (event: AuditEvent) => audit.append(withoutSecrets(event, redact))
   const { recordRefusal, recordFailure, recordDelivery, settle } = makeRefusalRecords({ record, now, log })
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
@@ -145,14 +151,15 @@ async function openRooms(parts: Parts) {
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
   const { invoke } = gate
   const guards = { vault, audit, identity, limiter, usage, policy, approvals }
-  const records = { record, recordDelivery, settle }
+  const records = { record, recordDelivery, settle, redact }
   return { ...gate, ...guards, ...records, inventory, findings, connections, exports, system, actions, log }
 }
 
 /** The ways in. */
 function openDoors(parts: Parts, rooms: Open) {
   const { audit, identity, limiter, connections, exports, actions, invoke, visible, check, record, log } = rooms
-  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
+  const { redact } = rooms
+  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, redact, version: parts.version, log })
   const http = makeHttpDoor({
     actions,
     invoke,
