@@ -56,6 +56,7 @@ test('an error is a line with its message, stack and causes, and one line whatev
     'one line and its end',
   )
   assert.match(text, /^[\x20-\x7e—\n]*$/)
-  const line = JSON.parse(text) as { level: number; err: { message: string; cause: { message: string } } }
-  assert.deepEqual([line.level, line.err.message, line.err.cause.message], [50, nasty, nasty])
+  const { level, err } = JSON.parse(text) as { level: number; err: { message: string; stack: string } }
+  assert.deepEqual([level, err.message.startsWith(nasty)], [50, true])
+  assert.ok(err.stack.includes(`caused by: Error: ${nasty}`))
 })

@@ -247,6 +247,18 @@ testOnEach(
 )
 
 testOnEach(
+  'nobody blanks the names of actions, events and things by storing them as a secret',
+  vaultMigrations,
+  async (database) => {
+    const { vault } = await vaultIn(database)
+    const words = ['password', 'inventory.assets.search', 'action.failed', newId('usr'), newId('sec')]
+    for (const [i, word] of words.entries()) await vault.put({ name: `n${i}`, value: new Secret(word) })
+
+    assert.deepEqual(vault.redact(words), words)
+  },
+)
+
+testOnEach(
   'a key-encryption key is replaced when it has wrapped as often as it may (SEC-ENC-6)',
   vaultMigrations,
   async (database) => {
