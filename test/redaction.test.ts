@@ -309,6 +309,7 @@ async function sayEverywhere(t: TestContext, world: World, database: Database): 
     '/docs/problems',
     '/setup',
     '/readyz',
+    '/metrics',
     '/api/v1/approvals',
     '/api/v1/exports',
   ])
