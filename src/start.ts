@@ -5,6 +5,7 @@ import { createSecureContext } from 'node:tls'
 import { type App, makeApp } from './app.ts'
 import { type Config, isLoopback } from './config.ts'
 import { Problem } from './core/problem.ts'
+import { Secret } from './core/secret.ts'
 import { UnknownKey } from './lib/db/database.ts'
 import { makeLog } from './lib/log.ts'
 import { makeRedactor } from './lib/redact.ts'
@@ -136,22 +137,24 @@ async function openApp(config: Config, version: string, unsealed?: KeyObject): P
 }
 
 /** Knows the secrets that this process was started with, so that nothing it says repeats one. */
-function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unknown {
+export function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unknown {
   const redactor = makeRedactor()
   const bytes = rootKey.export()
   for (const encoding of ['base64', 'base64url', 'hex'] as const)
     redactor.add(`root key, ${encoding}`, bytes.toString(encoding).replace(/=+$/, ''))
   bytes.fill(0)
-  const old = config.ATLAS_SECRET_KEY_PREVIOUS?.reveal()
-  if (old !== undefined) redactor.add('previous root key', old.trim().replace(/=+$/, ''))
-  const [token, password] = [config.ATLAS_API_TOKEN?.reveal(), config.ATLAS_DEFAULT_ADMIN_PASSWORD?.reveal()]
-  const session = config.ATLAS_SESSION_SECRET?.reveal()
-  if (session !== undefined) redactor.add('session secret', session)
-  const scraper = config.ATLAS_METRICS_TOKEN?.reveal()
-  if (scraper !== undefined) redactor.add('metrics token', scraper)
-  if (token !== undefined) redactor.add('bootstrap token', token)
-  if (password !== undefined) redactor.add('first password', password)
+  // All of them, so that a setting which is added later is not forgotten here.
+  for (const [name, value] of Object.entries(config))
+    if (value instanceof Secret) redactor.add(name, value.reveal().trim().replace(/=+$/, ''))
+  redactor.add('database password', databasePassword(config))
   return redactor.redact
+}
+
+/** Of the address, which is a secret as a whole; an error of the network or the server names its parts. Empty when there is none. */
+function databasePassword({ ATLAS_DATABASE_URL: url }: Config): string {
+  const text = url?.reveal() ?? ''
+  const password = URL.canParse(text) ? new URL(text).password : ''
+  return /%(?![0-9a-f]{2})/i.test(password) ? password : decodeURIComponent(password)
 }
 
 /** The configured first sign-ins. Answers the setup token when a person must still make the first administrator. */
