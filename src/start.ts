@@ -154,7 +154,11 @@ export function redactorOf(config: Config, rootKey: KeyObject): (value: unknown)
 function databasePassword({ ATLAS_DATABASE_URL: url }: Config): string {
   const text = url?.reveal() ?? ''
   const password = URL.canParse(text) ? new URL(text).password : ''
-  return /%(?![0-9a-f]{2})/i.test(password) ? password : decodeURIComponent(password)
+  try {
+    return decodeURIComponent(password)
+  } catch {
+    return password // Whoever connects with it will say that it is no address.
+  }
 }
 
 /** The configured first sign-ins. Answers the setup token when a person must still make the first administrator. */

@@ -1,25 +1,19 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { sql } from 'kysely'
 import { json, startServer } from '../simulators/lib/server.ts'
-import { makeApp, migrations } from '../src/app.ts'
-import { readConfig } from '../src/config.ts'
-import { Secret } from '../src/core/secret.ts'
+import { migrations } from '../src/app.ts'
 import type { Database } from '../src/lib/db/database.ts'
 import { newId } from '../src/lib/ids.ts'
-import { makeLog } from '../src/lib/log.ts'
-import { fixedClock, testOnEach, testRootKey } from '../src/testing/databases.ts'
+import { testOnEach } from '../src/testing/databases.ts'
 import { unzip } from '../src/testing/workbook.ts'
-import { findCanaries, type Place } from './e2e/canaries.ts'
+import { findCanaries } from './e2e/canaries.ts'
+import { isHeader, startInProcess, type World } from './in-process.ts'
 
 // SEC-ENC-10. Known secrets are said to the whole program in every place and form that callers, connected systems and the
 // database have; then everything that it says is searched. The forms are written here apart from the product's own list.
 
-const bootstrap = 'e2e-1Zq8mW4vRt7Ky2Lx9Pb5Nc3Hd6Fg0Js'
 const canaries = {
   token: `nbt_${randomBytes(6).toString('hex')}.${randomBytes(20).toString('hex')}`,
   odd: `Ωq"u\\o/t+e=&<${randomBytes(9).toString('base64url')}>%é'`,
@@ -47,85 +41,6 @@ const forms: Readonly<Record<string, (value: string) => string>> = {
   'UTF-16 in base64': (value) => Buffer.from(value, 'utf16le').toString('base64'),
 }
 
-type World = Awaited<ReturnType<typeof start>>
-
-async function start(database: Database) {
-  const clock = fixedClock()
-  const lines: string[] = []
-  const dataDir = mkdtempSync(join(tmpdir(), 'atlas-redaction-'))
-  const app = await makeApp({
-    config: readConfig({
-      ATLAS_API_TOKEN: bootstrap,
-      ATLAS_RATE_LIMIT_RPM: '1000000',
-      ATLAS_DATA_DIR: dataDir,
-      ATLAS_ALLOW_LOOPBACK_CONNECTIONS: 'true',
-    }),
-    database,
-    rootKey: testRootKey,
-    makeLog: (redact) => makeLog({ level: 'trace', redact, write: (line) => void lines.push(line) }),
-    redact: (value) => value,
-    version: '0.0.0',
-    now: clock.now,
-  })
-  // Not after the test: by then its database is closed.
-  const stop = async () => {
-    await app.http.app.close()
-    await app.exports.close()
-    await app.connections.close()
-    await app.usage.stop()
-    await app.identity.close()
-    await app.vault.close()
-    await app.audit.close()
-    rmSync(dataDir, { recursive: true, force: true })
-  }
-  await app.identity.ensureBootstrapToken(new Secret(bootstrap))
-  const places: Place[] = []
-  let asked = 0
-  type Ask = { body?: unknown; headers?: Record<string, string>; anonymous?: boolean }
-  /** One request; everything that comes back is kept to be searched. */
-  const ask = async (method: 'GET' | 'POST' | 'PATCH' | 'PUT', url: string, options: Ask = {}) => {
-    // The limits of guessing are not what is tested here.
-    const remoteAddress = `127.${(asked >> 8) & 255}.${asked++ & 255}.1`
-    const answer = await app.http.app.inject({
-      method,
-      url,
-      remoteAddress,
-      headers: {
-        ...(!options.anonymous && { authorization: `Bearer ${bootstrap}` }),
-        ...(options.body !== undefined && { 'content-type': 'application/json' }),
-        ...options.headers,
-      },
-      ...(options.body !== undefined && { payload: JSON.stringify(options.body) }),
-    })
-    const where = `the answer ${answer.statusCode} to ${method} ${url.slice(0, 40)}`
-    places.push({ where, bytes: Buffer.concat([Buffer.from(JSON.stringify(answer.headers)), answer.rawPayload]) })
-    return { status: answer.statusCode, payload: answer.rawPayload, text: answer.body }
-  }
-  const api = async <T>(method: 'GET' | 'POST' | 'PUT', path: string, body?: unknown): Promise<T> => {
-    const { status, text } = await ask(method, `/api/v1${path}`, { ...(body !== undefined && { body }) })
-    assert.ok(status < 300, `${method} ${path}: ${status} ${text}`)
-    return JSON.parse(text) as T
-  }
-  const mcp = (method: string, params: Record<string, unknown>) => {
-    const _meta = {
-      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-      'io.modelcontextprotocol/clientCapabilities': {},
-      'io.modelcontextprotocol/clientInfo': { name: 'test', version: '0' },
-    }
-    const name = String(params['name'] ?? params['uri'] ?? '')
-    const headers = {
-      accept: 'application/json, text/event-stream',
-      'mcp-protocol-version': '2026-07-28',
-      ...(isHeader(method) && { 'mcp-method': method }),
-      ...(isHeader(name) && { 'mcp-name': name }),
-    }
-    return ask('POST', '/mcp', { headers, body: { jsonrpc: '2.0', id: 1, method, params: { _meta, ...params } } })
-  }
-  return { app, stop, clock, lines, places, ask, api, mcp }
-}
-
-const isHeader = (text: string) => /^[\x21-\x7e]{1,2000}$/.test(text)
-
 /** In bodies, queries, paths and headers, at routes that take it and at routes that do not. */
 async function sayByHttp({ ask }: World, text: string): Promise<void> {
   const inUrl = encodeURIComponent(text)
@@ -150,7 +65,7 @@ async function sayByHttp({ ask }: World, text: string): Promise<void> {
     ['/api/v1/setup', { setupToken: text, username: text, password: text, [text]: text }],
     [`/hooks/${inUrl}`, { [text]: text }],
   ] as const)
-    await ask('POST', url, { body, anonymous: true })
+    await ask('POST', url, { body, token: undefined })
   for (const url of [
     `/api/v1/assets?q=${inUrl}`,
     `/api/v1/assets?limit=${inUrl}`,
@@ -284,7 +199,7 @@ testOnEach(
   'a known secret said by a caller, a connected system or the database is in no answer, log line, audit record or export, in no form (SEC-ENC-10, claims: D21 D22)',
   migrations,
   async (database, t) => {
-    const world = await start(database)
+    const world = await startInProcess(database)
     t.diagnostic(await sayEverywhere(t, world, database).finally(world.stop))
   },
 )
