@@ -114,6 +114,12 @@ function openVault(
   return { vault, references }
 }
 
+/** Free text of callers can be a secret that was typed into the wrong field; the log never forgets. */
+function withoutSecrets(event: AuditEvent, redact: (value: unknown) => unknown): AuditEvent {
+  const { resource, detail } = redact({ resource: event.resource, detail: event.detail }) as AuditEvent
+  return { ...event, ...(resource && { resource }), ...(detail && { detail }) }
+}
+
 type Open = Awaited<ReturnType<typeof openRooms>>
 
 /** The rooms, the actions that they offer, and the gate in front. */
@@ -129,7 +135,7 @@ async function openRooms(parts: Parts) {
   const redact = (value: unknown) => vault.redact(parts.redact(value))
   const log = parts.makeLog(redact)
   audit = await openAudit(parts, log)
-  const record = (event: AuditEvent) => audit.append(event)
+  const record = (event: AuditEvent) => audit.append(withoutSecrets(event, redact))
   const { recordRefusal, recordFailure, recordDelivery, settle } = makeRefusalRecords({ record, now, log })
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = openApprovals(parts, vault)
@@ -167,7 +173,7 @@ async function openRooms(parts: Parts) {
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
   const invoke = metrics.counted(gate.invoke, gate.catalog)
   const guards = { vault, references, audit, identity, limiter, usage, policy, approvals }
-  const records = { record, recordDelivery, settle }
+  const records = { record, recordDelivery, settle, redact }
   return {
     ...gate,
     invoke,
@@ -187,7 +193,8 @@ async function openRooms(parts: Parts) {
 /** The ways in. */
 function openDoors(parts: Parts, rooms: Open) {
   const { audit, identity, limiter, connections, exports, actions, invoke, visible, check, record, log } = rooms
-  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
+  const { redact } = rooms
+  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, redact, version: parts.version, log })
   const http = makeHttpDoor({
     actions,
     invoke,

@@ -197,7 +197,7 @@ async function tellOfRekey({ audit }: App, after: 'finished' | 'undone', rootKey
 }
 
 /** Knows the secrets that this process was started with, so that nothing it says repeats one. */
-function redactorOf(config: Config, rootKey: KeyObject) {
+export function redactorOf(config: Config, rootKey: KeyObject) {
   const redactor = makeRedactor()
   const hide = (key: KeyObject): void => {
     const bytes = key.export()
