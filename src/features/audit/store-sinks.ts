@@ -53,10 +53,12 @@ export function makeSinkRecord(database: Database) {
         .executeTakeFirst()
       return numUpdatedRows === 1n
     },
+    /** What was not confirmed counts as not sent. */
     async failed(name: string, fault: string, at: string, isFinal: boolean): Promise<void> {
       await db
         .updateTable('audit_sink')
         .set((eb) => ({
+          next: eb.ref('confirmed'),
           fault,
           failures: eb('failures', '+', 1),
           failing_since: eb.fn.coalesce('failing_since', eb.val(at)),

@@ -15,6 +15,8 @@ export type Pace = {
   readonly stopMs: number
   /** After an outage was recorded, this long no other one of the same sink is: the log must not be filled by a line that comes and goes. */
   readonly quietMs: number
+  /** How often a syslog receiver is asked to confirm, by closing the connection. */
+  readonly confirmMs: number
 }
 
 export const usualPace: Pace = {
@@ -23,6 +25,7 @@ export const usualPace: Pace = {
   longestRetryMs: 300_000,
   stopMs: 3_000,
   quietMs: 3_600_000,
+  confirmMs: 60_000,
 }
 
 type Parts = {

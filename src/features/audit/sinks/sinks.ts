@@ -9,9 +9,11 @@ import { makeSinkRecord, type SinkRow } from '../store-sinks.ts'
 import { parseTilePath, readTile } from '../tiles.ts'
 import { makeDelivery, type Pace, usualPace } from './delivery.ts'
 import type { Sink, SinkName, Source } from './sink.ts'
+import { makeSyslogSink, type SyslogSettings } from './syslog.ts'
 import { makeWebhookSink, type WebhookSettings } from './webhook.ts'
 
 export type SinkSettings = {
+  readonly syslog?: SyslogSettings
   readonly webhook?: WebhookSettings
   /** Where a new sink begins: at the first entry, or at those that come from now on. */
   readonly begin?: 'first' | 'now'
@@ -52,7 +54,7 @@ export function makeSinks(parts: Parts) {
   const record = makeSinkRecord(database)
   const size = async () => (await reader.head())?.size ?? 0
   const pace = { ...usualPace, ...settings.pace }
-  const sinks = listSinks(settings, makeSource(parts), now)
+  const sinks = listSinks(settings, makeSource(parts), pace, now)
   const deliveries = sinks.map((sink) =>
     makeDelivery({ ...parts, sink, record, size, pace, target: targetOf(sink), begin: settings.begin ?? 'first' }),
   )
@@ -77,8 +79,11 @@ export function makeSinks(parts: Parts) {
   }
 }
 
-function listSinks({ webhook }: SinkSettings, source: Source, now: () => Date): Sink[] {
-  return [...(webhook ? [makeWebhookSink(webhook, source, now)] : [])]
+function listSinks({ syslog, webhook }: SinkSettings, source: Source, pace: Pace, now: () => Date): Sink[] {
+  return [
+    ...(syslog ? [makeSyslogSink(syslog, source, pace.confirmMs)] : []),
+    ...(webhook ? [makeWebhookSink(webhook, source, now)] : []),
+  ]
 }
 
 /** The address itself may hold what gives access, so only its hash is stored. */
