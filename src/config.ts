@@ -1,9 +1,12 @@
 import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { isLoopback, sinkFaults, sinkSettings } from './config-sinks.ts'
 import { Secret } from './core/secret.ts'
 import { NoteError } from './lib/signed-note.ts'
 import { type Policy, parsePolicy } from './lib/tlog-policy.ts'
+
+export { isLoopback } from './config-sinks.ts'
 
 const secret = z
   .string()
@@ -63,6 +66,7 @@ export const settings = {
     .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, 'must look like atlas.example.org/audit')
     .optional(),
   ATLAS_AUDIT_POLICY: z.string().transform(toPolicy).optional(),
+  ...sinkSettings,
   ATLAS_ALLOW_LOOPBACK_CONNECTIONS: z.stringbool().default(false),
   ATLAS_URL: httpsOrLoopback.optional(),
   ATLAS_TOKEN: secret.optional(),
@@ -153,17 +157,13 @@ function crossFaults(config: z.output<typeof Config>): string[] {
     )
   if (proxied && config.ATLAS_PUBLIC_URL === undefined)
     faults.push('ATLAS_PUBLIC_URL must say the public address when ATLAS_TRUSTED_PROXIES is set')
-  return faults
+  return [...faults, ...sinkFaults(config)]
 }
 
 function isSafeUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, hostname } = new URL(text)
   return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
 function defined(env: NodeJS.ProcessEnv): Record<string, string> {

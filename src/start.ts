@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { type App, makeApp } from './app.ts'
 import { type Config, isLoopback } from './config.ts'
+import { sinkSecrets } from './config-sinks.ts'
 import { Problem } from './core/problem.ts'
 import { UnknownKey } from './lib/db/database.ts'
 import { makeLog } from './lib/log.ts'
@@ -147,6 +148,10 @@ function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unk
   const [token, password] = [config.ATLAS_API_TOKEN?.reveal(), config.ATLAS_DEFAULT_ADMIN_PASSWORD?.reveal()]
   if (token !== undefined) redactor.add('bootstrap token', token)
   if (password !== undefined) redactor.add('first password', password)
+  for (const name of sinkSecrets) {
+    const value = config[name]?.reveal()
+    if (value !== undefined) redactor.add(name, value.replace(/^whsec_/, ''))
+  }
   return redactor.redact
 }
 

@@ -17,6 +17,8 @@ export type Pace = {
   readonly quietMs: number
   /** How often a syslog receiver is asked to confirm, by closing the connection. */
   readonly confirmMs: number
+  /** How often the end of the log, which fills no tile yet, goes to the object storage. */
+  readonly tailMs: number
 }
 
 export const usualPace: Pace = {
@@ -26,6 +28,7 @@ export const usualPace: Pace = {
   stopMs: 3_000,
   quietMs: 3_600_000,
   confirmMs: 60_000,
+  tailMs: 300_000,
 }
 
 type Parts = {

@@ -8,6 +8,7 @@ import type { StoreReader } from '../store-read.ts'
 import { makeSinkRecord, type SinkRow } from '../store-sinks.ts'
 import { parseTilePath, readTile } from '../tiles.ts'
 import { makeDelivery, type Pace, usualPace } from './delivery.ts'
+import { makeS3Sink, type S3Settings } from './s3.ts'
 import type { Sink, SinkName, Source } from './sink.ts'
 import { makeSyslogSink, type SyslogSettings } from './syslog.ts'
 import { makeWebhookSink, type WebhookSettings } from './webhook.ts'
@@ -15,6 +16,7 @@ import { makeWebhookSink, type WebhookSettings } from './webhook.ts'
 export type SinkSettings = {
   readonly syslog?: SyslogSettings
   readonly webhook?: WebhookSettings
+  readonly s3?: S3Settings
   /** Where a new sink begins: at the first entry, or at those that come from now on. */
   readonly begin?: 'first' | 'now'
   readonly pace?: Partial<Pace>
@@ -79,10 +81,11 @@ export function makeSinks(parts: Parts) {
   }
 }
 
-function listSinks({ syslog, webhook }: SinkSettings, source: Source, pace: Pace, now: () => Date): Sink[] {
+function listSinks({ syslog, webhook, s3 }: SinkSettings, source: Source, pace: Pace, now: () => Date): Sink[] {
   return [
     ...(syslog ? [makeSyslogSink(syslog, source, pace.confirmMs)] : []),
     ...(webhook ? [makeWebhookSink(webhook, source, now)] : []),
+    ...(s3 ? [makeS3Sink(s3, source, now, pace.tailMs)] : []),
   ]
 }
 

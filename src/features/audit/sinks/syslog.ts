@@ -9,7 +9,7 @@ import { type Round, type Sink, type Source, sinkProblem, tooLong } from './sink
 import { framed, syslogMessage } from './syslog-message.ts'
 
 export type SyslogSettings = {
-  /** `tls://host:port`, or `tcp://` on loopback. */
+  /** `tls://host:6514`, or `tcp://` on loopback. */
   readonly url: string
   readonly ca?: string | undefined
   /** What this side shows, when the receiver asks for a certificate. */
@@ -100,7 +100,7 @@ export function makeSyslogSink(settings: SyslogSettings, source: Source, confirm
 
 async function open({ url, ca, cert, key }: SyslogSettings, from: number, signal: AbortSignal): Promise<Line> {
   const { protocol, hostname: name, port } = new URL(url)
-  const to = { host: name.replace(/^\[|\]$/g, ''), port: Number(port) }
+  const to = { host: name.replace(/^\[|\]$/g, ''), port: Number(port || 6514) }
   const socket =
     protocol === 'tcp:'
       ? connectTcp(to)

@@ -72,13 +72,6 @@ export function signature(secret: Secret, text: string): string {
   return `v1,${createHmac('sha256', key).update(text).digest('base64')}`
 }
 
-/** Whether a text is a secret of 24 to 64 bytes in the form that the specification gives it. */
-export function isWebhookSecret(text: string): boolean {
-  const [, encoded = ''] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? []
-  const bytes = Buffer.from(encoded, 'base64')
-  return bytes.toString('base64') === encoded && bytes.length >= 24 && bytes.length <= 64
-}
-
 function check({ status, headers }: OutboundAnswer, now: Date): void {
   if (status >= 200 && status < 300) return
   if (status === 410) throw new Problem('gone', 'The receiver answered 410: it wants nothing any more')
