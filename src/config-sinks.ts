@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { z } from 'zod'
 import { Secret } from './core/secret.ts'
@@ -102,17 +103,15 @@ export function sinkFaults(config: Settings): string[] {
     for (const name of wrong)
       faults.push(isSet ? `${address} needs ${name}` : `${name} is of no use without ${address}`)
   }
-  const { ATLAS_AUDIT_SYSLOG_CERT: cert, ATLAS_AUDIT_SYSLOG_KEY: key, ATLAS_AUDIT_SYSLOG_CA: ca } = config
+  const { ATLAS_AUDIT_SYSLOG_CERT: cert, ATLAS_AUDIT_SYSLOG_KEY: key } = config
   if ((cert === undefined) !== (key === undefined))
     faults.push('ATLAS_AUDIT_SYSLOG_CERT and ATLAS_AUDIT_SYSLOG_KEY belong together; set both or none')
-  else if (cert !== undefined && !isTls({ cert, key: key?.reveal() }))
+  else if (cert !== undefined && !isPair(cert, key?.reveal()))
     faults.push(
       'ATLAS_AUDIT_SYSLOG_CERT and ATLAS_AUDIT_SYSLOG_KEY are not a certificate and its private key in PEM form',
     )
-  const bundles = { ATLAS_AUDIT_SYSLOG_CA: ca, ...pick(config, ['ATLAS_AUDIT_WEBHOOK_CA', 'ATLAS_AUDIT_S3_CA']) }
-  for (const [name, bundle] of Object.entries(bundles))
-    if (bundle !== undefined && !isTls({ ca: bundle as string }))
-      faults.push(`${name} cannot be read as PEM certificates`)
+  for (const name of ['ATLAS_AUDIT_SYSLOG_CA', 'ATLAS_AUDIT_WEBHOOK_CA', 'ATLAS_AUDIT_S3_CA'] as const)
+    if (!isBundle(config[name])) faults.push(`${name} cannot be read as PEM certificates`)
   return faults
 }
 
@@ -153,13 +152,20 @@ export function sinksOf(config: Settings): SinkSettings {
   }
 }
 
-function pick(config: Settings, names: readonly Name[]): Record<string, unknown> {
-  return Object.fromEntries(names.map((name) => [name, config[name]]))
+/** A TLS context takes a bundle that it cannot read, and then trusts nobody. */
+function isBundle(text: string | undefined): boolean {
+  try {
+    for (const [block] of text?.matchAll(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [])
+      new X509Certificate(block)
+    return true
+  } catch {
+    return false
+  }
 }
 
-function isTls(context: { ca?: string; cert?: string; key?: string | undefined }): boolean {
+function isPair(cert: string, key: string | undefined): boolean {
   try {
-    createSecureContext(context as Parameters<typeof createSecureContext>[0])
+    createSecureContext({ cert, key })
     return true
   } catch {
     return false

@@ -60,7 +60,7 @@ test('full tiles written step by step, and the partial ones at the end, are the 
 })
 
 testOnEach(
-  'a bucket with object lock gets the log as files that verify offline, each locked, none overwritten (claims: E53)',
+  'a bucket with object lock gets the log as files that verify offline, each locked, none overwritten',
   auditMigrations,
   async (db, t) => {
     const bucket = await bucketOf(t)
