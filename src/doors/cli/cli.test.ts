@@ -144,6 +144,7 @@ test('doctor says for each check whether it holds, also to who may not see every
     '! token',
     '✔ audit log',
     '✔ audit witnesses',
+    '✔ audit sinks',
     '✔ secrets',
     '✔ connection lab',
   ])
@@ -151,6 +152,7 @@ test('doctor says for each check whether it holds, also to who may not see every
     '✔ token',
     '! audit log',
     '! audit witnesses',
+    '! audit sinks',
     '! secrets',
     '✔ connection lab',
   ])

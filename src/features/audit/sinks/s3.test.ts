@@ -8,6 +8,7 @@ import { startLockedBucket } from '../../../../simulators/audit-receivers/s3.ts'
 import { Secret } from '../../../core/secret.ts'
 import { freshSqlite, testOnEach } from '../../../testing/databases.ts'
 import { appendMany, delivered, until, withSinks } from '../../../testing/sinks.ts'
+import { assemble } from '../assemble.ts'
 import { auditMigrations } from '../migrations.ts'
 import { tilePath, tilesOf } from '../tiles.ts'
 import { type Verdict, verifyExport } from '../verify.ts'
@@ -31,20 +32,16 @@ function to({ url, caPem, region, credential }: Bucket, tailMs = 1): SinkSetting
 const sizesIn = (bucket: Bucket) =>
   [...bucket.objects.keys()].flatMap((key) => (key.startsWith('hub/checkpoints/') ? [Number(key.slice(16))] : []))
 
-/** What an auditor does: all objects into a folder, of the partial tiles those of the newest checkpoint, and the key. */
-function verifyBucket(t: TestContext, bucket: Bucket, vkey: string): Verdict {
+/** What an auditor does: downloads everything, makes an export of it and verifies that with the key that he trusts. */
+async function verifyBucket(t: TestContext, bucket: Bucket, vkey: string): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'atlas-bucket-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const size = Math.max(...sizesIn(bucket))
-  const named = new Set([...tilesOf(size)].map(tilePath))
   for (const [key, { body }] of bucket.objects) {
-    const path = key === `hub/checkpoints/${size}` ? 'checkpoint' : key.slice('hub/'.length)
-    if (path.startsWith('checkpoints/') || (path.includes('.p/') && !named.has(path))) continue
-    mkdirSync(dirname(join(folder, path)), { recursive: true })
-    writeFileSync(join(folder, path), body)
+    mkdirSync(dirname(join(folder, key)), { recursive: true })
+    writeFileSync(join(folder, key), body)
   }
-  writeFileSync(join(folder, 'vkey'), `${vkey}\n`)
-  return verifyExport(folder, vkey)
+  await assemble(join(folder, 'hub'), join(folder, 'export'), vkey)
+  return verifyExport(join(folder, 'export'), vkey)
 }
 
 test('full tiles written step by step, and the partial ones at the end, are the files of a log of that size', () => {
@@ -70,7 +67,7 @@ testOnEach(
         await appendMany(log, count)
         await delivered(log)
       }
-      const verdict = verifyBucket(t, bucket, log.vkey)
+      const verdict = await verifyBucket(t, bucket, log.vkey)
       assert.ok(verdict.ok, JSON.stringify(verdict))
       assert.equal(verdict.size, (await log.status()).size)
     })
@@ -78,7 +75,7 @@ testOnEach(
       const { items } = await log.search({ code: 'server.stopped' })
       return [log.vkey, items[0]?.index]
     })
-    const verdict = verifyBucket(t, bucket, vkey)
+    const verdict = await verifyBucket(t, bucket, vkey)
     assert.ok(verdict.ok && verdict.size === (stopped ?? 0) + 1, `with the end of the run: ${JSON.stringify(verdict)}`)
     for (const [key, { mode, retainUntil }] of bucket.objects) {
       const days = (Date.parse(String(retainUntil)) - started) / 86_400_000
@@ -116,7 +113,7 @@ test('object storage that fails in the middle gets the rest, and finds what it h
       'it has failed and recovered',
     )
     await delivered(log)
-    const verdict = verifyBucket(t, bucket, log.vkey)
+    const verdict = await verifyBucket(t, bucket, log.vkey)
     assert.ok(verdict.ok, JSON.stringify(verdict))
   })
   assert.ok(bucket.refused.includes('PreconditionFailed'))

@@ -72,6 +72,14 @@ export function makeSinks(parts: Parts) {
         }),
       )
     },
+    /** Who still needs the entries from an index on. Whoever refused for good holds up nothing. */
+    async holds(): Promise<{ by: string; from: number }[]> {
+      const rows = await Promise.all(sinks.map(async (sink) => ({ sink, row: await record.find(sink.name) })))
+      return rows.flatMap(({ sink, row }) => {
+        if (row?.target !== targetOf(sink)) return [{ by: `the sink ${sink.name}`, from: 0 }]
+        return row.is_stopped === 1 ? [] : [{ by: `the sink ${sink.name}`, from: row.confirmed }]
+      })
+    },
     start(): void {
       for (const delivery of deliveries) delivery.start()
     },
