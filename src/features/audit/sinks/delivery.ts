@@ -161,7 +161,11 @@ function makeOutages({ sink, record, append, now, onFault, pace }: Parts) {
 }
 
 /** 1, 2, 4 … times the first wait, of which a random half is taken away, so that many senders do not come at once. */
-function waitAfter(failures: number, retryAfterSeconds: number | undefined, { retryMs, longestRetryMs }: Pace): number {
+export function waitAfter(
+  failures: number,
+  retryAfterSeconds: number | undefined,
+  { retryMs, longestRetryMs }: Pace,
+): number {
   const longest = Math.min(retryMs * 2 ** Math.min(failures, 20), longestRetryMs)
   const wait = longest - randomInt(Math.max(1, Math.floor(longest / 2)))
   return Math.max(wait, Math.min(retryAfterSeconds ?? 0, 3_600) * 1000)

@@ -113,6 +113,19 @@ test('what was sent is sent again after a break, until the receiver has confirme
   assert.ok(Math.min(...again) > 21)
 })
 
+test('what was sent and never confirmed counts as not sent once the connection is lost', async (t) => {
+  const receiver = await startSyslogReceiver()
+  const db = await freshSqlite(t, auditMigrations)
+  await withSinks(db, { sinks: to(receiver) }, async (log) => {
+    await appendMany(log, 20)
+    await delivered(log)
+    assert.ok(((await log.sinks())[0]?.next ?? 0) >= 21)
+    await receiver.stop()
+    await until(async () => (await log.sinks())[0]?.next === 0, 'it begins again')
+    assert.ok(((await log.sinks())[0]?.lagEntries ?? 0) >= 21)
+  })
+})
+
 test('a receiver that takes connections and never reads blocks neither calls nor the stop', async (t) => {
   const receiver = await receiverOf(t)
   const db = await freshSqlite(t, auditMigrations)

@@ -109,6 +109,35 @@ test('a message keeps its id and its body until it is taken, and gets a new time
   })
 })
 
+test('a message has at most 256 entries and a bounded length', async (t) => {
+  const receiver = await receiverOf(t)
+  const db = await freshSqlite(t, auditMigrations)
+  const policies = Array.from({ length: 32 }, (_, i) => `policy-${i}-${'x'.repeat(50)}`)
+  const long = { code: 'action.started', decision: { effect: 'permit', policies, version: '1' } } as const
+  await withSinks(db, { sinks: {} }, async (log) => {
+    await Promise.all(Array.from({ length: 300 }, () => log.append(long)))
+    await appendMany(log, 600)
+  })
+  await withSinks(db, { sinks: to(receiver) }, delivered)
+  for (const { entries } of receiver.deliveries) {
+    const bytes = entries.reduce((sum, { leaf }) => sum + leaf.length, 0)
+    assert.ok(entries.length <= 256 && bytes <= 262_144, `${entries.length} entries, ${bytes} bytes`)
+  }
+  assert.ok(receiver.deliveries.length >= 5)
+})
+
+test('only a 2xx is delivered, and no redirect is followed', async (t) => {
+  for (const fault of ['redirect', '301', '400', '404', '429', '502']) {
+    const [receiver, db] = [await receiverOf(t), await freshSqlite(t, auditMigrations)]
+    receiver.faults.plan({ kind: fault, count: 1_000_000 })
+    await withSinks(db, { sinks: to(receiver) }, async (log) => {
+      await until(async () => ((await log.sinks())[0]?.failures ?? 0) > 0, 'it fails')
+      const [sink] = await log.sinks()
+      assert.deepEqual([sink?.next, sink?.fault], [0, `The receiver answered ${fault === 'redirect' ? 302 : fault}`])
+    })
+  }
+})
+
 test('two secrets sign, so that a receiver that knows one of them takes the message', async (t) => {
   const [old, next] = [newWebhookSecret(), newWebhookSecret()]
   for (const known of [old, next]) {
