@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { makeCa } from '../simulators/lib/ca.ts'
-import { ConfigError, readConfig } from './config.ts'
-import { sinksOf } from './config-sinks.ts'
+import { ConfigError, plainSecretsIn, readConfig } from './config.ts'
+import { sinkSecrets, sinksOf } from './config-sinks.ts'
 
 const whsec = (bytes: number) => `whsec_${Buffer.alloc(bytes, 7).toString('base64')}`
 const ca = makeCa()
@@ -134,4 +137,14 @@ test('all faults of the sinks come at once', () => {
     ATLAS_AUDIT_SYSLOG_KEY: keyPem,
   }
   assert.equal(faultsOf(env).length, 7, faultsOf(env).join('\n'))
+})
+
+test('the secrets of the sinks are known as such, so that doctor names those in plain text', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'atlas-config-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, '.env')
+  const names = Object.keys({ ...webhook, ...syslog, ...s3 })
+  const lines = [...new Set([...names, ...sinkSecrets])].map((name) => `${name}=x\n`)
+  writeFileSync(file, lines.join(''), { mode: 0o600 })
+  assert.deepEqual(plainSecretsIn(file), [...sinkSecrets].sort())
 })

@@ -35,7 +35,10 @@ export async function appendMany(log: AuditLog, count: number): Promise<void> {
 
 /** When everything committed has been delivered to all sinks. */
 export async function delivered(log: AuditLog): Promise<void> {
-  await until(async () => (await log.sinks()).every(({ lagEntries }) => lagEntries === 0), 'everything is delivered')
+  await until(
+    async () => (await log.status()).sinks.every(({ lagEntries }) => lagEntries === 0),
+    'everything is delivered',
+  )
 }
 
 /** Waits until something is so; fails, and says what it waited for, when it is not within a minute. */

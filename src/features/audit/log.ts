@@ -96,8 +96,6 @@ export async function openLog(parts: LogParts) {
       witnesses: (await witnesses?.status()) ?? [],
       sinks: await sinks.status(),
     }),
-    /** How far each sink is, for metrics. */
-    sinks: sinks.status,
     checkpoint: published,
     /** Somebody says that the clock is right though older entries are of a later time; signing goes on. */
     acceptClock: () => append({ code: clockAcceptedCode }),

@@ -38,7 +38,7 @@ const server = `
   await log.start({ version: 'test' })
   for (;;) {
     await Promise.all(Array.from({ length: 50 }, () => log.append({ code: 'action.started', action: 'inventory.assets.search' })))
-    const at = await log.sinks()
+    const { sinks: at } = await log.status()
     writeSync(1, JSON.stringify({ isSigner: log.isSigner(), sent: at.map(({ next }) => next) }) + '\\n')
     await new Promise((resolve) => setTimeout(resolve, 20))
   }

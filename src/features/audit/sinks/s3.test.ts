@@ -93,7 +93,7 @@ test('full bundles go at once, the end of the log at its own pace and at a stop'
     await until(() => sizesIn(bucket).length === 1, 'the first end')
     await appendMany(log, 600)
     await until(() => bucket.objects.has('hub/tile/entries/001'), 'the full bundles')
-    const [sink] = await log.sinks()
+    const [sink] = (await log.status()).sinks
     assert.deepEqual([sink?.next, sizesIn(bucket)], [512, [1]])
     assert.ok((sink?.lagEntries ?? 0) > 0)
   })
@@ -123,8 +123,8 @@ test('a bucket without object lock gets nothing, and it is said', async (t) => {
   const bucket = await bucketOf(t, { isLocked: false })
   const db = await freshSqlite(t, auditMigrations)
   await withSinks(db, { sinks: to(bucket) }, async (log) => {
-    await until(async () => (await log.sinks())[0]?.fault != null, 'it fails')
-    assert.equal((await log.sinks())[0]?.fault, 'The bucket is missing or has no object lock')
+    await until(async () => (await log.status()).sinks[0]?.fault != null, 'it fails')
+    assert.equal((await log.status()).sinks[0]?.fault, 'The bucket is missing or has no object lock')
   })
   assert.equal(bucket.objects.size, 0)
 })
@@ -135,8 +135,11 @@ test('objects of another log under the same prefix are not taken for ours, and n
   bucket.plant('hub/tile/entries/000', 'something else')
   await withSinks(db, { sinks: to(bucket) }, async (log) => {
     await appendMany(log, 300)
-    await until(async () => (await log.sinks())[0]?.fault != null, 'it fails')
-    assert.match((await log.sinks())[0]?.fault ?? '', /another tile under this name: is it that of another log\?$/)
+    await until(async () => (await log.status()).sinks[0]?.fault != null, 'it fails')
+    assert.match(
+      (await log.status()).sinks[0]?.fault ?? '',
+      /another tile under this name: is it that of another log\?$/,
+    )
   })
   assert.equal(bucket.objects.get('hub/tile/entries/000')?.body.toString(), 'something else')
 })
@@ -152,7 +155,7 @@ test('wrong keys and a wrong region are refused, and neither is shown', async (t
   for (const [more, says] of cases) {
     const sinks = { ...good, s3: { ...good.s3!, ...more } }
     await withSinks(db, { sinks }, async (log) => {
-      await until(async () => says.test((await log.sinks())[0]?.fault ?? ''), String(says))
+      await until(async () => says.test((await log.status()).sinks[0]?.fault ?? ''), String(says))
     })
   }
 })

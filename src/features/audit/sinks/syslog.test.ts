@@ -119,10 +119,10 @@ test('what was sent and never confirmed counts as not sent once the connection i
   await withSinks(db, { sinks: to(receiver) }, async (log) => {
     await appendMany(log, 20)
     await delivered(log)
-    assert.ok(((await log.sinks())[0]?.next ?? 0) >= 21)
+    assert.ok(((await log.status()).sinks[0]?.next ?? 0) >= 21)
     await receiver.stop()
-    await until(async () => (await log.sinks())[0]?.next === 0, 'it begins again')
-    assert.ok(((await log.sinks())[0]?.lagEntries ?? 0) >= 21)
+    await until(async () => (await log.status()).sinks[0]?.next === 0, 'it begins again')
+    assert.ok(((await log.status()).sinks[0]?.lagEntries ?? 0) >= 21)
   })
 })
 
@@ -151,8 +151,8 @@ test('a certificate of another authority, or for another name, is refused, and n
   ]
   for (const [sinks, says] of cases) {
     await withSinks(db, { sinks }, async (log) => {
-      await until(async () => (await log.sinks())[0]?.fault != null, 'it fails')
-      assert.match((await log.sinks())[0]?.fault ?? '', says)
+      await until(async () => (await log.status()).sinks[0]?.fault != null, 'it fails')
+      assert.match((await log.status()).sinks[0]?.fault ?? '', says)
     })
   }
   assert.deepEqual([other.messages.length, misnamed.messages.length], [0, 0])
@@ -163,7 +163,7 @@ test('a receiver that asks for a certificate is shown the one of the settings', 
   const receiver = await receiverOf(t, { ca, clientCa: ca.caPem })
   const db = await freshSqlite(t, auditMigrations)
   await withSinks(db, { sinks: to(receiver) }, async (log) => {
-    await until(async () => (await log.sinks())[0]?.fault != null, 'it is refused without one')
+    await until(async () => (await log.status()).sinks[0]?.fault != null, 'it is refused without one')
   })
   assert.equal(receiver.messages.length, 0)
   const { certPem, keyPem } = ca.issue({ commonName: 'hub', client: true })
