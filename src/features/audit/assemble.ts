@@ -10,7 +10,7 @@ export class Incomplete extends Error {}
  * those that belong to it. Checks nothing; that is the verifier's work. `to` must be new or empty.
  */
 export async function assemble(from: string, to: string, vkey: string): Promise<{ size: number; files: number }> {
-  const size = Math.max(-1, ...(await checkpointsIn(from)))
+  const size = (await checkpointsIn(from)).reduce((newest, one) => Math.max(newest, one), -1)
   if (size < 0) throw new Incomplete(`${from} has no checkpoints/<size>`)
   await mkdir(to, { recursive: true, mode: 0o700 })
   if ((await readdir(to)).length > 0) throw new Incomplete(`${to} is not empty`)

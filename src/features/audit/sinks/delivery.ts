@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Problem } from '../../../core/problem.ts'
+import { Problem } from '../../../core/problem.ts'
 import type { AuditEvent } from '../event.ts'
 import type { makeSinkRecord, SinkRow } from '../store-sinks.ts'
 import { type Sink, sinkProblem } from './sink.ts'
@@ -63,7 +63,11 @@ export function makeDelivery(parts: Parts) {
   /** One at a time; who comes meanwhile waits for the one that runs. */
   function round(): Promise<void> {
     running ??= deliver()
-      .catch(onFault)
+      .catch((error: unknown) => {
+        // The database did not answer. It is no fault of the sink, and not asked every second.
+        retryAt = performance.now() + 10 * pace.retryMs
+        onFault(error)
+      })
       .finally(() => {
         running = undefined
       })
@@ -81,9 +85,9 @@ export function makeDelivery(parts: Parts) {
       // What a stop broke off is no fault of the sink.
       if (aborted.signal.aborted) return
       const problem = sinkProblem(error)
-      retryAt = performance.now() + waitAfter(row.failures, problem.retryAfterSeconds, pace)
-      await outages.failed(problem, stopping)
-      onFault(problem)
+      const failures = await outages.failed(problem, stopping)
+      retryAt = performance.now() + waitAfter(failures - 1, problem.retryAfterSeconds, pace)
+      onFault(new Problem(problem.type, `${sink.name}: ${problem.message}`, { cause: problem.cause }))
     }
   }
 
@@ -120,6 +124,7 @@ export function makeDelivery(parts: Parts) {
     },
     /** Delivers what is there if that is quickly done, and ends. */
     async stop(): Promise<void> {
+      if (!timer) return
       clearInterval(timer)
       stopping = true
       const limit = setTimeout(() => aborted.abort(), pace.stopMs)
@@ -139,16 +144,18 @@ function makeOutages({ sink, record, append, now, onFault, pace }: Parts) {
   const tell = (event: Pick<AuditEvent, 'code' | 'outcome' | 'detail'>) =>
     append({ ...event, resource: { type: 'sink', id } }).catch(onFault)
 
-  async function failed(problem: Problem, isSilent: boolean): Promise<void> {
+  /** Answers how often it has failed in this outage. */
+  async function failed(problem: Problem, isSilent: boolean): Promise<number> {
     const at = now()
     await record.failed(id, problem.message, at.toISOString(), problem.type === 'gone')
     const row = await record.find(id)
-    if (!row || row.is_told === 1 || isSilent) return
+    if (!row) return 1
     const isQuiet = row.told_at !== null && at.getTime() - Date.parse(row.told_at) < pace.quietMs
-    if (isQuiet && row.is_stopped === 0) return
-    if (!(await record.tell(row, at.toISOString()))) return
+    const isNews = row.is_told === 0 && (!isQuiet || row.is_stopped === 1)
+    if (isSilent || !isNews || !(await record.tell(row, at.toISOString()))) return row.failures
     const detail = { fault: problem.message, next: row.next, failures: row.failures, since: row.failing_since }
     await tell({ code: 'log.sink-failed', outcome: problem.type, detail })
+    return row.failures
   }
 
   async function ended(row: SinkRow): Promise<void> {
