@@ -78,6 +78,11 @@ export function makeSinkRecord(database: Database) {
         .executeTakeFirst()
       return numUpdatedRows === 1n
     },
+    /** The first entry that is still kept. */
+    async first(): Promise<number> {
+      const row = await db.selectFrom('audit_entry').select('idx').orderBy('idx').limit(1).executeTakeFirst()
+      return Number(row?.idx ?? 0)
+    },
     /** When an entry was written. */
     async timeOf(index: number): Promise<string | undefined> {
       const row = await db.selectFrom('audit_entry').select('at').where('idx', '=', index).executeTakeFirst()

@@ -52,7 +52,7 @@ type Parts = {
  * sink that is down stands still and is asked again, ever more rarely. While it catches up it works at most half of the time.
  */
 export function makeDelivery(parts: Parts) {
-  const { sink, record, size, target, isSigner, now, onFault, pace } = parts
+  const { sink, record, size, isSigner, now, onFault, pace } = parts
   const outages = makeOutages(parts)
   const aborted = new AbortController()
   let timer: NodeJS.Timeout | undefined
@@ -77,7 +77,7 @@ export function makeDelivery(parts: Parts) {
   async function deliver(): Promise<void> {
     if (!isSigner()) return sink.close()
     if (performance.now() < retryAt) return
-    const row = await position()
+    const row = await position(parts)
     if (row.is_stopped === 1) return
     try {
       await batches(row)
@@ -109,14 +109,6 @@ export function makeDelivery(parts: Parts) {
     }
   }
 
-  async function position(): Promise<SinkRow> {
-    const known = await record.find(sink.name)
-    if (known?.target === target) return known
-    const next = parts.begin === 'now' && !sink.isWhole ? await size() : 0
-    await record.begin(sink.name, target, next)
-    return (await record.find(sink.name)) as SinkRow
-  }
-
   return {
     name: sink.name,
     start(): void {
@@ -136,6 +128,15 @@ export function makeDelivery(parts: Parts) {
       await sink.close().catch(onFault)
     },
   }
+}
+
+/** Where the sink stands; a new one, and one that leads elsewhere now, stands at its beginning. */
+async function position({ sink, record, size, target, begin }: Parts): Promise<SinkRow> {
+  const known = await record.find(sink.name)
+  if (known?.target === target) return known
+  const oldest = sink.isWhole ? 0 : await record.first()
+  await record.begin(sink.name, target, begin === 'now' && !sink.isWhole ? await size() : oldest)
+  return (await record.find(sink.name)) as SinkRow
 }
 
 /** The first failure of an outage and its end become entries, at most one outage in `quietMs`. */

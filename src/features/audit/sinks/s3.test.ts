@@ -4,7 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { sql } from 'kysely'
 import { startLockedBucket } from '../../../../simulators/audit-receivers/s3.ts'
+import { startWebhookReceiver } from '../../../../simulators/audit-receivers/webhook.ts'
 import { Secret } from '../../../core/secret.ts'
 import { freshSqlite, testOnEach } from '../../../testing/databases.ts'
 import { appendMany, delivered, until, withSinks } from '../../../testing/sinks.ts'
@@ -85,6 +87,26 @@ testOnEach(
     assert.ok(bucket.refused.every((code) => code === 'PreconditionFailed'))
   },
 )
+
+test('of a log whose beginning was pruned a new bucket gets what is left, and the upper levels whole', async (t) => {
+  const [bucket, webhook] = [await bucketOf(t), await startWebhookReceiver()]
+  t.after(webhook.stop)
+  const db = await freshSqlite(t, auditMigrations)
+  await withSinks(db, { sinks: {} }, (log) => appendMany(log, 900))
+  await sql`delete from audit_entry where idx < 512`.execute(db.db)
+  const secrets = webhook.secrets.map((secret) => new Secret(secret))
+  const sinks = { ...to(bucket), webhook: { url: webhook.url, ca: webhook.caPem, secrets } }
+  await withSinks(db, { sinks }, delivered)
+
+  const size = Math.max(...sizesIn(bucket))
+  const wanted = [...tilesOf(size)].map(tilePath).filter((path) => !/(entries|0)\/00[01]$/.test(path))
+  const full = [...bucket.objects.keys()].filter((key) => /tile/.test(key)).map((key) => key.slice(4))
+  assert.deepEqual(
+    wanted.filter((path) => !full.includes(path)),
+    [],
+  )
+  assert.deepEqual([full.includes('tile/entries/001'), webhook.entries()[0]?.index], [false, 512])
+})
 
 test('full bundles go at once, the end of the log at its own pace and at a stop', async (t) => {
   const bucket = await bucketOf(t)

@@ -48,7 +48,10 @@ export function makeS3Sink(settings: S3Settings, source: Source, now: () => Date
     const text = await source.checkpoint(size)
     const [first, full] = [Math.floor(from / tileWidth), Math.floor(sizeOf(text) / tileWidth)]
     const last = Math.min(full, first + mostBundles)
-    await putTiles(client, source, fullTiles(first, last), signal)
+    const kept = await source.first()
+    // Of what was pruned only the upper levels are left, and without them nobody could verify the rest.
+    const isKept = ({ level, index }: TileName) => (level !== 'entries' && level > 0) || (index + 1) * tileWidth > kept
+    await putTiles(client, source, [...fullTiles(first, last)].filter(isKept), signal)
     // What is far behind gets its checkpoint at the end only.
     if (last < full || !isTailDue) return reached(Math.max(from, last * tileWidth))
     await putTiles(client, source, partialTiles(sizeOf(text)), signal)

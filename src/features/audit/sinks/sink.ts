@@ -34,6 +34,8 @@ export type Sink = {
 /** What a sink reads of the log. */
 export type Source = {
   readonly origin: string
+  /** The first entry that is still kept: those before it were pruned. */
+  first(): Promise<number>
   /** Entries from `start` on, without a gap and checked against their hashes: at most `count` and about `bytes`. */
   entries(start: number, limit: { readonly count: number; readonly bytes: number }): Promise<readonly SinkEntry[]>
   /** A signed checkpoint of at least `size` entries, cosigned when the policy has witnesses. */

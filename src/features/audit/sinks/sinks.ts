@@ -56,7 +56,7 @@ export function makeSinks(parts: Parts) {
   const record = makeSinkRecord(database)
   const size = async () => (await reader.head())?.size ?? 0
   const pace = { ...usualPace, ...settings.pace }
-  const sinks = listSinks(settings, makeSource(parts), pace, now)
+  const sinks = listSinks(settings, makeSource(parts, record.first), pace, now)
   const deliveries = sinks.map((sink) =>
     makeDelivery({ ...parts, sink, record, size, pace, target: targetOf(sink), begin: settings.begin ?? 'first' }),
   )
@@ -102,10 +102,11 @@ function targetOf({ target }: Sink): string {
   return hash('sha256', target, 'base64url')
 }
 
-function makeSource({ reader, origin, checkpoint }: Parts): Source {
+function makeSource({ reader, origin, checkpoint }: Parts, first: Source['first']): Source {
   let newest: string | undefined
   return {
     origin,
+    first,
     async entries(start, { count, bytes }) {
       const leaves = await reader.leaves(start, count)
       const hashes = await reader.hashes(0, start, leaves.length)
