@@ -6,7 +6,7 @@ import type { Database } from '../lib/db/database.ts'
 import { testRootKey } from './databases.ts'
 
 /** Looks and tries again so often that a test needs not wait. */
-export const fastPace = { lookMs: 20, retryMs: 20, longestRetryMs: 50, stopMs: 1_000 }
+export const fastPace = { lookMs: 20, retryMs: 20, longestRetryMs: 50, stopMs: 3_000 }
 
 type Options = { readonly sinks: SinkSettings; readonly now?: () => Date; readonly onFault?: (error: unknown) => void }
 

@@ -30,8 +30,8 @@ type Line = {
 
 const batch = { count: 512, bytes: 512 * 1024 }
 const answerMs = 5_000
-// A receiver that refuses a certificate or is gone says so within this.
-const settleMs = 100
+// A receiver that refuses a certificate says so some time after the connection is open, one that is gone when it is written to.
+const settleMs = { first: 500, later: 100 }
 
 /**
  * Sends entries as syslog messages over TLS (RFC 5424, RFC 5425). Syslog acknowledges nothing, but who closes a TLS connection is answered
@@ -143,7 +143,7 @@ async function write(line: Line, bytes: Buffer, signal: AbortSignal): Promise<vo
     line.socket.write(bytes, (error) => (error ? reject(error) : resolve()))
   })
   await within(written, answerMs, signal)
-  await sleep(settleMs, undefined, { signal })
+  await sleep(line.since === undefined ? settleMs.first : settleMs.later, undefined, { signal })
   if (line.broken) throw line.broken
 }
 
