@@ -87,7 +87,7 @@ export function makeDelivery(parts: Parts) {
       const problem = sinkProblem(error)
       const failures = await outages.failed(problem, stopping)
       retryAt = performance.now() + waitAfter(failures - 1, problem.retryAfterSeconds, pace)
-      onFault(new Problem(problem.type, `${sink.name}: ${problem.message}`, { cause: problem.cause }))
+      onFault(new Problem(problem.type, `${sink.name}: ${problem.message}`))
     }
   }
 

@@ -54,7 +54,9 @@ export function sinkProblem(error: unknown): Problem {
   if (name === 'TimeoutError' || name === 'AbortError') return new Problem('upstream-timeout', tooLong)
   const problem = faultProblem(error)
   if (problem instanceof Problem) return new Problem(problem.type, problem.message)
-  return new Problem('internal', 'Delivering failed unexpectedly', { cause: error })
+  const { code } = error as { code?: unknown }
+  const kind = [name, code].filter((word) => typeof word === 'string' && /^\w{1,60}$/.test(word)).join(' ')
+  return new Problem('internal', `Delivering failed unexpectedly (${kind})`)
 }
 
 export const tooLong = 'The receiver took too long'

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomInt } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
+import { sql } from 'kysely'
 import { startSyslogReceiver } from '../../../../simulators/audit-receivers/syslog.ts'
 import { makeCa } from '../../../../simulators/lib/ca.ts'
 import { Secret } from '../../../core/secret.ts'
@@ -125,6 +126,17 @@ test('what was sent and never confirmed counts as not sent once the connection i
     await until(async () => (await log.status()).sinks[0]?.next === 0, 'it begins again')
     assert.ok(((await log.status()).sinks[0]?.lagEntries ?? 0) >= 21)
   })
+})
+
+test('what a killed server had sent without a confirmation is sent again by the next one', async (t) => {
+  const receiver = await receiverOf(t)
+  const db = await freshSqlite(t, auditMigrations)
+  await withSinks(db, { sinks: to(receiver) }, (log) => appendMany(log, 20))
+  // As a kill before the connection was closed would have left it.
+  await sql`update audit_sink set confirmed = 5`.execute(db.db)
+  const before = receiver.messages.length
+  await withSinks(db, { sinks: to(receiver) }, delivered)
+  assert.equal(receiver.messages[before]?.index, 5)
 })
 
 test('a receiver that takes connections and never reads blocks neither calls nor the stop', async (t) => {
