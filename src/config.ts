@@ -101,7 +101,11 @@ export const aliases: Readonly<Record<string, keyof typeof settings>> = {
 }
 
 const Config = z.strictObject(settings)
-export type Config = z.output<typeof Config> & { readonly notices: readonly string[] }
+export type Config = z.output<typeof Config> & {
+  readonly notices: readonly string[]
+  /** The file that the root key was read from, when it was one. */
+  readonly keyFile?: string
+}
 
 /** Every fault of the configuration at once; the text names variables and rules, never values. */
 export class ConfigError extends Error {
@@ -153,7 +157,9 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
   if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0')
     faults.push('NODE_TLS_REJECT_UNAUTHORIZED=0 would switch certificate checks off; unset it')
   if (faults.length > 0 || !result.data) throw new ConfigError(faults)
-  return { ...result.data, notices }
+  const keyOrigin = origins['ATLAS_SECRET_KEY']
+  const keyFile = keyOrigin?.endsWith('_FILE') ? given[keyOrigin] : undefined
+  return { ...result.data, notices, ...(keyFile !== undefined && { keyFile: resolve(keyFile) }) }
 }
 
 function crossFaults(config: z.output<typeof Config>): string[] {

@@ -9,9 +9,23 @@ import { Problem } from './core/problem.ts'
 import { UnknownKey } from './lib/db/database.ts'
 import { makeLog } from './lib/log.ts'
 import { makeRedactor } from './lib/redact.ts'
+import { rootKeyFingerprint } from './lib/root-key.ts'
+import { makeRootKeyRing } from './lib/root-keys.ts'
+import { makeOnlineRekey } from './rekey-online.ts'
+import { settleRootKey, tidyFileKey } from './root-key-settle.ts'
 import { waitUnsealed } from './sealed.ts'
 import { StartError } from './start-error.ts'
-import { keyPath, openRootKey, openStorage, say, unknownKey, unreachable } from './storage.ts'
+import {
+  hold,
+  keyPath,
+  keySource,
+  type Opening,
+  openDatabase,
+  openRootKey,
+  say,
+  unknownKey,
+  unreachable,
+} from './storage.ts'
 
 type Opened = {
   readonly app: App
@@ -87,8 +101,13 @@ export async function serve(config: Config, version: string): Promise<void> {
 async function openApp(config: Config, version: string, unsealed?: KeyObject): Promise<Opened> {
   for (const notice of config.notices) say(notice)
   const tls = readTls(config)
-  const { rootKey, isNew } = unsealed ? { rootKey: unsealed, isNew: false } : openRootKey(config)
-  const { database, release } = await openStorage(config, rootKey)
+  const opening = unsealed
+    ? { source: keySource(config, unsealed), rootKey: unsealed, isNew: false }
+    : await openRootKey(config)
+  const { source, isNew } = opening
+  const { database, release, alone, rootKey, after } = await openHeld(config, opening)
+  const ring = makeRootKeyRing(rootKey)
+  const { redact, hide } = redactorOf(config, rootKey)
   let app: App | undefined
   const close = async (): Promise<void> => {
     await app?.mcp.close()
@@ -107,13 +126,16 @@ async function openApp(config: Config, version: string, unsealed?: KeyObject): P
     app = await makeApp({
       config,
       database,
-      rootKey,
+      rootKey: ring,
+      makeRekey: (log) => makeOnlineRekey({ config, source, ring, database, log, alone, hide }),
       ...(tls && { tls }),
       makeLog: (redact) => makeLog({ level: config.ATLAS_LOG_LEVEL, redact }),
-      redact: redactorOf(config, rootKey),
+      redact,
       version,
       now: () => new Date(),
     })
+    tidyFileKey(config, rootKey)
+    if (after) await tellOfRekey(app, after, rootKey)
     if (isNew)
       say(`A root key was made in ${keyPath(config)}. Keep a copy elsewhere: without it the data cannot be read.`)
     if (config.ATLAS_SECRET_KEY_PREVIOUS)
@@ -136,13 +158,37 @@ async function openApp(config: Config, version: string, unsealed?: KeyObject): P
   }
 }
 
+/** The configured database, held so that nobody else changes its key, under the root key that it hangs on. */
+async function openHeld(config: Config, { source, rootKey }: Opening) {
+  const held = await hold(config, 'shared')
+  try {
+    const settled = await settleRootKey(config, source, rootKey)
+    return { ...held, ...settled, database: openDatabase(config, settled.rootKey) }
+  } catch (error) {
+    await held.release()
+    throw error
+  }
+}
+
+/** A server was killed while it changed the root key; what is left of that was finished or undone just now. */
+async function tellOfRekey({ audit }: App, after: 'finished' | 'undone', rootKey: KeyObject): Promise<void> {
+  const fingerprint = rootKeyFingerprint(rootKey)
+  if (after === 'finished')
+    return say(`The change of the root key is finished: everything hangs on the new key, ${fingerprint}.`)
+  await audit.append({ code: 'vault.rekey-undone', detail: { rootKey: fingerprint } })
+  say(`The change of the root key was undone: everything hangs on the key from before, ${fingerprint}.`)
+}
+
 /** Knows the secrets that this process was started with, so that nothing it says repeats one. */
-function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unknown {
+function redactorOf(config: Config, rootKey: KeyObject) {
   const redactor = makeRedactor()
-  const bytes = rootKey.export()
-  for (const encoding of ['base64', 'base64url', 'hex'] as const)
-    redactor.add(`root key, ${encoding}`, bytes.toString(encoding).replace(/=+$/, ''))
-  bytes.fill(0)
+  const hide = (key: KeyObject): void => {
+    const bytes = key.export()
+    for (const encoding of ['base64', 'base64url', 'hex'] as const)
+      redactor.add(`root key ${rootKeyFingerprint(key)}, ${encoding}`, bytes.toString(encoding).replace(/=+$/, ''))
+    bytes.fill(0)
+  }
+  hide(rootKey)
   const old = config.ATLAS_SECRET_KEY_PREVIOUS?.reveal()
   if (old !== undefined) redactor.add('previous root key', old.trim().replace(/=+$/, ''))
   const [token, password] = [config.ATLAS_API_TOKEN?.reveal(), config.ATLAS_DEFAULT_ADMIN_PASSWORD?.reveal()]
@@ -156,7 +202,7 @@ function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unk
     const value = config[name]?.reveal()
     if (value !== undefined) redactor.add(name, value.replace(/^whsec_/, ''))
   }
-  return redactor.redact
+  return { redact: redactor.redact, hide }
 }
 
 /** The configured first sign-ins. Answers the setup token when a person must still make the first administrator. */

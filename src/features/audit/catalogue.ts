@@ -85,6 +85,12 @@ export const catalogue = {
     means: 'From here until vault.rekeyed the keys open with the old or the new root key.',
     fields: ['detail.rootKey'],
   },
+  'vault.rekey-undone': {
+    title: 'The change of the root key was undone',
+    means:
+      'It did not come to its end. Every key is sealed for the root key from before, and the new one opens nothing.',
+    fields: ['detail.rootKey'],
+  },
   'vault.rekeyed': {
     title: 'The root key was changed',
     means: 'Every key is sealed for the new root key; the old one opens nothing any more.',
