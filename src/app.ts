@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
+import { sinksOf } from './config-sinks.ts'
 import { connectors } from './connectors/index.ts'
 import type { Action, Resource } from './core/action.ts'
 import type { Subject } from './core/connector.ts'
@@ -227,6 +228,7 @@ function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise
     now,
     ...(origin !== undefined && { origin }),
     ...(config.ATLAS_AUDIT_POLICY && { policy: config.ATLAS_AUDIT_POLICY }),
+    sinks: sinksOf(config),
     onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
     onFault: (error) => log.warn({ err: error }, 'something beside the audit log failed and is tried again'),
   })
