@@ -167,6 +167,12 @@ export const catalogue = {
       'It has cosigned more entries than the log has, or other ones: the database may have been put back to an earlier day.',
     fields: ['outcome', 'detail.witness', 'detail.fault'],
   },
+  'log.pruned': {
+    title: 'Retention deleted old parts of the log',
+    means:
+      'Written and signed before anything is deleted. Every entry below pruned.minimum, and every sealed detail of a class below its index in pruned.details, is gone or going. The hashes of the tree stay, and what is left still proves itself.',
+    fields: ['requestId', 'pruned.minimum', 'pruned.details', 'pruned.keep'],
+  },
   'audit.subject.forgotten': {
     title: 'A person was forgotten',
     means: 'The key, the pseudonym and the personal parts of one person were destroyed. The entries stay.',

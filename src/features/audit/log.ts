@@ -12,12 +12,16 @@ import { makeHeads } from './head.ts'
 import { type Lease, makeLease } from './lease.ts'
 import { makePresence } from './presence.ts'
 import { makeProofs } from './proofs.ts'
+import { readDeclared } from './pruned.ts'
 import { makeReading } from './reading.ts'
+import { type Hold, makeRetention } from './retention.ts'
+import type { Keep } from './retention-policy.ts'
 import { makeSearch } from './search.ts'
 import { makeSigner, openSigningKey } from './signing.ts'
 import { makeStore } from './store.ts'
 import { makeLeaseStore } from './store-lease.ts'
 import { makeReader } from './store-read.ts'
+import { makeRetentionStore } from './store-retention.ts'
 import { makeWitnessRecord } from './store-witness.ts'
 import { makeSubjects } from './subject.ts'
 import { verifyLog } from './verify-log.ts'
@@ -34,6 +38,10 @@ export type LogParts = {
   readonly onFatal?: (error: Error) => void
   /** Who must have seen a checkpoint before it counts, and where they are asked. */
   readonly policy?: Policy
+  /** How long what is kept. Default: everything for ever. */
+  readonly keep?: Keep
+  /** Who besides the witnesses still needs older entries. */
+  readonly holds?: () => Promise<readonly Hold[]>
   /** Something beside the log itself failed, and is tried again: a beat, a witness, a sink. */
   readonly onFault?: (error: unknown) => void
 }
@@ -45,7 +53,7 @@ export type AuditLog = Awaited<ReturnType<typeof openLog>>
  * root key and `LogDamaged` when the stored head is not this log's.
  */
 export async function openLog(parts: LogParts) {
-  const { database, rootKey, now, origin, policy, onFatal = () => {}, onFault = () => {} } = parts
+  const { database, rootKey, now, origin, policy, keep = {}, onFatal = () => {}, onFault = () => {} } = parts
   const store = makeStore(database)
   const key = await openSigningKey({ store, rootKey, now }, origin)
   const reader = makeReader(database)
@@ -67,12 +75,18 @@ export async function openLog(parts: LogParts) {
     onFault,
   })
   const proofs = makeProofs(reader)
-  const search = makeSearch({ reader, subjects })
+  const { newestPruned } = makeRetentionStore(database)
+  const declared = async (size?: number) => readDeclared(await newestPruned(size))
+  const search = makeSearch({ reader, subjects, declared })
   const { proveConsistency } = proofs
   const isSigner = lease.isHeld
   const rest = { database, checkpoint, proveConsistency, append, isSigner, now, onFault }
-  const { witnesses, published } = openWitnesses(policy, rest)
-  const reading = makeReading({ reader, proofs, search, vkey: key.vkey, size: committer.size, checkpoint: published })
+  const { witnesses, published, ...seen } = openWitnesses(policy, rest)
+  const holds = async () => [...(await seen.holds()), ...((await parts.holds?.()) ?? [])]
+  const shared = { database, store, reader, proofs, subjects, committer, isSigner, now }
+  const retention = makeRetention({ ...shared, keep, vkey: key.vkey, checkpoint: seen.counting, holds })
+  const own = { vkey: key.vkey, size: committer.size, checkpoint: published }
+  const reading = makeReading({ reader, proofs, search, declared, ...own })
   return {
     origin: key.origin,
     vkey: key.vkey,
@@ -112,6 +126,8 @@ export async function openLog(parts: LogParts) {
     touched: search.touched,
     follow: makeFollow({ search: search.search, size: async () => (await reader.head())?.size ?? 0 }),
     forget: makeForget({ database, store, reader, subjects, committer, now }),
+    /** What the policy no longer keeps, and its deletion; see retention.ts. */
+    retention,
     /** Derives everything again from the stored entries; see verify-log.ts. */
     verify: (signal?: AbortSignal) => verifyLog({ database, rootKey, ...(signal && { signal }) }),
     async close(): Promise<void> {
@@ -146,6 +162,16 @@ function openWitnesses(policy: Policy | undefined, { database, ...rest }: Witnes
     async published(index = -1): Promise<string> {
       const cosigned = await witnesses?.published()
       return cosigned !== undefined && sizeOf(cosigned) > index ? cosigned : rest.checkpoint()
+    },
+    /** The newest checkpoint that nobody can take back: cosigned, where witnesses are asked; undefined when none is yet. */
+    counting: () => (witnesses?.asks ? witnesses.published() : rest.checkpoint()),
+    /** The witnesses that must be shown what came since they last looked. */
+    async holds(): Promise<Hold[]> {
+      const names = policy?.witnesses.filter(({ url }) => url !== undefined).map(({ name }) => name) ?? []
+      const rows = (await witnesses?.status()) ?? []
+      return rows
+        .filter(({ name, size }) => names.includes(name) && size > 0)
+        .map(({ name, size }) => ({ by: `the witness ${name}`, from: size }))
     },
   }
 }

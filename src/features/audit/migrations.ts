@@ -78,6 +78,11 @@ export const auditMigrations: readonly Migration[] = [
       'create index audit_entry_behalf on audit_entry (behalf, idx) where behalf is not null',
     ],
   },
+  {
+    id: 105,
+    name: 'how far the details of the audit log were deleted',
+    ...same(['create table audit_pruned (class text primary key, done bigint not null)']),
+  },
 ]
 
 function same(statements: readonly string[]): Pick<Migration, 'sqlite' | 'postgres'> {
