@@ -52,6 +52,7 @@ import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
+import { makeMetrics } from './metrics.ts'
 import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
 export const migrations = [
@@ -87,6 +88,10 @@ export async function makeApp(parts: Parts) {
   return { ...rooms, ...openDoors(parts, rooms) }
 }
 
+function openVault({ database, rootKey, now }: Parts, onIntegrityFailure: (id: string) => Promise<void>) {
+  return makeVault({ database, rootKey, now, onIntegrityFailure })
+}
+
 type Open = Awaited<ReturnType<typeof openRooms>>
 
 /** The rooms, the actions that they offer, and the gate in front. */
@@ -96,13 +101,10 @@ async function openRooms(parts: Parts) {
   await checkRootKey(database, rootKey)
   await migrate(database, migrations, now)
   let audit: AuditLog | undefined
-  const vault = makeVault({
-    database,
-    rootKey,
-    now,
-    onIntegrityFailure: async (id) => {
-      await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
-    },
+  const metrics = makeMetrics({ version: parts.version, token: config.ATLAS_METRICS_TOKEN })
+  const vault = openVault(parts, async (id) => {
+    metrics.integrityFailed()
+    await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
   })
   await vault.init()
   const redact = (value: unknown) => vault.redact(parts.redact(value))
@@ -143,10 +145,23 @@ async function openRooms(parts: Parts) {
   await policy.load(actions)
   await connections.refreshWritable()
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
-  const { invoke } = gate
+  const invoke = metrics.counted(gate.invoke, gate.catalog)
   const guards = { vault, audit, identity, limiter, usage, policy, approvals }
   const records = { record, recordDelivery, settle }
-  return { ...gate, ...guards, ...records, inventory, findings, connections, exports, system, actions, log }
+  return {
+    ...gate,
+    invoke,
+    metrics,
+    ...guards,
+    ...records,
+    inventory,
+    findings,
+    connections,
+    exports,
+    system,
+    actions,
+    log,
+  }
 }
 
 /** The ways in. */
@@ -164,6 +179,7 @@ function openDoors(parts: Parts, rooms: Open) {
     audit: { checkpoint: () => audit.checkpoint(), tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
     receive: makeReceiver(connections, record, rooms.recordDelivery),
     exportFile: exports.openFile,
+    metrics: { render: () => rooms.metrics.render(rooms), tokenHash: rooms.metrics.tokenHash },
     health: { ready: () => readiness(parts.database) },
     rateLimitHeaders,
     mcp: mcp.fetch,
@@ -285,7 +301,7 @@ function openGate(rooms: Rooms) {
     recordRefusal,
     onBug: (error, { requestId }, action) => log.error({ err: error, requestId, action }, 'a call failed unexpectedly'),
   })
-  return { invoke, visible: makeVisible(gate), check: makeCheck(gate) }
+  return { catalog: gate.catalog, invoke, visible: makeVisible(gate), check: makeCheck(gate) }
 }
 
 function openIdentity(
