@@ -12,16 +12,16 @@ import { makeHeads } from './head.ts'
 import { type Lease, makeLease } from './lease.ts'
 import { makePresence } from './presence.ts'
 import { makeProofs } from './proofs.ts'
-import { readDeclared } from './pruned.ts'
+import { makeDeclared } from './pruned.ts'
 import { makeReading } from './reading.ts'
-import { type Hold, makeRetention } from './retention.ts'
+import { makeRetention } from './retention.ts'
+import type { Hold } from './retention-plan.ts'
 import type { Keep } from './retention-policy.ts'
 import { makeSearch } from './search.ts'
 import { makeSigner, openSigningKey } from './signing.ts'
 import { makeStore } from './store.ts'
 import { makeLeaseStore } from './store-lease.ts'
 import { makeReader } from './store-read.ts'
-import { makeRetentionStore } from './store-retention.ts'
 import { makeWitnessRecord } from './store-witness.ts'
 import { makeSubjects } from './subject.ts'
 import { verifyLog } from './verify-log.ts'
@@ -63,33 +63,24 @@ export async function openLog(parts: LogParts) {
   const committer = makeCommitter({ store, heads, subjects, size, onFatal })
   const append = async (event: AuditEvent) => committer.add(draftOf(event, now().toISOString()))
   const sign = makeSigner({ rootKey, now }, key)
-  const { lease, presence, checkpoint } = openPresence({
-    database,
-    store,
-    reader,
-    heads,
-    committer,
-    append,
-    sign,
-    now,
-    onFault,
-  })
+  const shared = { database, store, reader, heads, committer, append, sign, now, onFault }
+  const { lease, presence, checkpoint } = openPresence(shared)
   const proofs = makeProofs(reader)
-  const { newestPruned } = makeRetentionStore(database)
-  const declared = async (size?: number) => readDeclared(await newestPruned(size))
+  const declared = makeDeclared(database)
   const search = makeSearch({ reader, subjects, declared })
   const { proveConsistency } = proofs
   const isSigner = lease.isHeld
   const rest = { database, checkpoint, proveConsistency, append, isSigner, now, onFault }
   const { witnesses, published, ...seen } = openWitnesses(policy, rest)
   const holds = async () => [...(await seen.holds()), ...((await parts.holds?.()) ?? [])]
-  const shared = { database, store, reader, proofs, subjects, committer, isSigner, now }
-  const retention = makeRetention({ ...shared, keep, vkey: key.vkey, checkpoint: seen.counting, holds })
-  const own = { vkey: key.vkey, size: committer.size, checkpoint: published }
-  const reading = makeReading({ reader, proofs, search, declared, ...own })
+  const { vkey } = key
+  const keeping = { ...shared, proofs, subjects, isSigner, holds, keep, vkey, checkpoint: seen.counting }
+  const retention = makeRetention(keeping)
+  const own = { reader, proofs, search, declared, vkey }
+  const reading = makeReading({ ...own, size: committer.size, checkpoint: published })
   return {
     origin: key.origin,
-    vkey: key.vkey,
+    vkey,
     fingerprint: key.fingerprint,
     /**
      * Records an event; resolves when it is on the disk, together with everything before it. Rejects with

@@ -1,10 +1,11 @@
+import type { Database } from '../../lib/db/database.ts'
 import { leafHash, verifyInclusion } from '../../lib/merkle.ts'
 import { openNote, parseCheckpoint, parseVkey } from '../../lib/signed-note.ts'
 import { prunedCode } from './event.ts'
 import { LogDamaged } from './head.ts'
 import type { makeProofs } from './proofs.ts'
 import { type DetailClass, isPlainPruned, type Pruned } from './retention-policy.ts'
-import type { PrunedRow } from './store-retention.ts'
+import { makeRetentionStore, type PrunedRow } from './store-retention.ts'
 
 /** What a `log.pruned` entry of the log declares, and where it stands. */
 export type Declared = Pruned & { readonly index: number; readonly at: string }
@@ -22,6 +23,12 @@ export function declaredBy(leaf: { code: string; seq: number; at: string; pruned
 export function readDeclared(row: PrunedRow | undefined): Declared | undefined {
   const declared = row && declaredBy(JSON.parse(row.leaf.toString('utf8')))
   return declared?.index === row?.index ? declared : undefined
+}
+
+/** Reads what retention has declared, in the first `size` entries when it is given. */
+export function makeDeclared(database: Database) {
+  const { newestPruned } = makeRetentionStore(database)
+  return async (size?: number): Promise<Declared | undefined> => readDeclared(await newestPruned(size))
 }
 
 /** How far the details of a class are declared to be gone. */

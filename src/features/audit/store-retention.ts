@@ -73,9 +73,15 @@ function datesOn(db: Reader) {
         .executeTakeFirst()
       return row && { index: Number(row.idx), leaf: row.leaf, hash: row.hash }
     },
-    /** The lowest index that is stored. */
+    /** The lowest index that is stored, of those that an entry can have. */
     async first(): Promise<number | undefined> {
-      const row = await db.selectFrom('audit_entry').select('idx').orderBy('idx').limit(1).executeTakeFirst()
+      const row = await db
+        .selectFrom('audit_entry')
+        .select('idx')
+        .where('idx', '>=', 0)
+        .orderBy('idx')
+        .limit(1)
+        .executeTakeFirst()
       return row && Number(row.idx)
     },
     /** The times of a stretch, in order. */

@@ -20,17 +20,6 @@ export function makeVerifyReader(database: Database) {
       const payloads = await payloadsOf(db, start, end)
       return { entries: entries.map((row) => ({ ...row, idx: Number(row.idx) })), payloads }
     },
-    /** The lowest index that is stored, of those that an entry can have. */
-    async firstEntry(): Promise<number | undefined> {
-      const row = await db
-        .selectFrom('audit_entry')
-        .select('idx')
-        .where('idx', '>=', 0)
-        .orderBy('idx')
-        .limit(1)
-        .executeTakeFirst()
-      return row && Number(row.idx)
-    },
     /** The head's size and how far the tables reach, in one statement and so of one moment. */
     async extent() {
       const row = await db

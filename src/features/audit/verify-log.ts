@@ -13,6 +13,7 @@ import { type Leaf, parseLeaf } from './search.ts'
 import { openKey } from './signing.ts'
 import type { EntryRow, PayloadRow } from './store.ts'
 import { makeReader, type StoreReader } from './store-read.ts'
+import { makeRetentionStore, type RetentionStore } from './store-retention.ts'
 import { makeVerifyReader, type VerifyReader } from './store-verify.ts'
 import { commitOf, makeSubjects } from './subject.ts'
 
@@ -39,7 +40,7 @@ class Fault extends Error {
   }
 }
 
-type Reader = StoreReader & VerifyReader
+type Reader = StoreReader & VerifyReader & Pick<RetentionStore, 'first'>
 
 // One full tile: its hash is checked before a later entry is, so that the first bad stretch is the one that is named.
 const stretch = 256
@@ -50,7 +51,8 @@ const stretch = 256
  * log reached when it began. Names the first bad table and index. Throws `UnknownKey` under another root key.
  */
 export async function verifyLog({ database, rootKey, signal }: Parts): Promise<LogVerdict> {
-  const reader = { ...makeReader(database), ...makeVerifyReader(database) }
+  const { first } = makeRetentionStore(database)
+  const reader = { ...makeReader(database), ...makeVerifyReader(database), first }
   try {
     return await verifyAll(reader, rootKey, signal)
   } catch (error) {
@@ -65,7 +67,7 @@ async function verifyAll(reader: Reader, rootKey: KeyObject, signal?: AbortSigna
   if (!keyRow) throw new Fault('audit_key', 'the log has no signing key: it was never opened, or its key was removed')
   const { vkey, fingerprint } = openKey(rootKey, keyRow)
   for (;;) {
-    const first = await reader.firstEntry()
+    const first = await reader.first()
     try {
       return {
         ...(await verifyFrom(reader, { rootKey, vkey, first: first ?? 0, ...(signal && { signal }) })),
@@ -73,7 +75,7 @@ async function verifyAll(reader: Reader, rootKey: KeyObject, signal?: AbortSigna
       }
     } catch (error) {
       // Retention went on while this was reading: what is missing now may be what it deleted.
-      if (!(error instanceof Fault) || (await reader.firstEntry()) === first) throw error
+      if (!(error instanceof Fault) || (await reader.first()) === first) throw error
     }
   }
 }
