@@ -2,61 +2,268 @@ import assert from 'node:assert/strict'
 import { sql } from 'kysely'
 import type { Database } from '../../lib/db/database.ts'
 import { newId } from '../../lib/ids.ts'
+import { agedLog, call, readEvent } from '../../testing/aged-log.ts'
 import { checkLog } from '../../testing/check-log.ts'
-import { fixedClock, testOnEach, testRootKey } from '../../testing/databases.ts'
+import { testOnEach, testRootKey } from '../../testing/databases.ts'
 import type { AuditEvent } from './event.ts'
 import { openLog } from './log.ts'
 import { auditMigrations } from './migrations.ts'
-import { dayMs, type Keep } from './retention-policy.ts'
+import { dayMs } from './retention-policy.ts'
 
-const event: AuditEvent = {
-  code: 'action.succeeded',
-  principal: { id: newId('usr'), kind: 'user', name: 'Ada' },
-  action: 'inventory.assets.search',
-  access: 'read',
-  outcome: 'ok',
+async function stored(database: Database, table: 'audit_entry' | 'audit_payload'): Promise<number[]> {
+  const { rows } = await sql<{ idx: number }>`select idx from ${sql.table(table)} order by idx`.execute(database.db)
+  return rows.map(({ idx }) => Number(idx))
 }
-const call = { requestId: newId('req'), signal: new AbortController().signal }
-
-/** A log of `old` entries, and after 400 days of `young` ones. */
-async function aged(database: Database, keep: Keep, { old = 600, young = 100 } = {}) {
-  const clock = fixedClock()
-  const log = await openLog({ database, rootKey: testRootKey, now: clock.now, keep })
-  const add = (count: number) => Promise.all(Array.from({ length: count }, () => log.append(event)))
-  await add(old)
-  clock.forward(400 * dayMs)
-  await add(young)
-  // On PostgreSQL this takes the right to sign, without which nothing is deleted.
-  await log.checkpoint()
-  return { log, clock, add }
-}
-
-const stored = async (database: Database, table: string) =>
-  (await sql<{ idx: number }>`select idx from ${sql.table(table)} order by idx`.execute(database.db)).rows.map(
-    ({ idx }) => Number(idx),
-  )
 
 testOnEach(
-  'full tiles that are older than the policy keeps are deleted, an entry says so first, and the rest verifies (claims: E19 E53)',
+  'full tiles that are older than the policy keeps are deleted, an entry says so first, and the rest verifies (claims: B16 E19 E53)',
   auditMigrations,
   async (database) => {
-    const { log } = await aged(database, { entries: 365 })
+    const { log, clock } = await agedLog(database, { entries: 365 })
+    const before = await log.retention.status()
 
-    const applied = await log.retention.apply(call)
+    assert.deepEqual(await log.retention.apply(call), { minimum: 512, entries: 512, details: 0, more: false })
 
-    assert.deepEqual(applied, { minimum: 512, entries: 512, details: 0, more: false })
-    assert.deepEqual(
-      [(await stored(database, 'audit_entry'))[0], (await stored(database, 'audit_payload'))[0]],
-      [512, 512],
-    )
+    assert.deepEqual(before.due, { minimum: 512, entries: 512, details: {} })
+    for (const table of ['audit_entry', 'audit_payload'] as const)
+      assert.equal((await stored(database, table))[0], 512, table)
     const { record } = await log.read(700)
     assert.deepEqual(
       [record.code, record.pruned, record.requestId],
       ['log.pruned', { minimum: 512, details: {}, keep: { entries: 365 } }, call.requestId],
     )
-    const verdict = await log.verify()
-    assert.ok(verdict.ok, JSON.stringify(verdict))
-    assert.deepEqual([verdict.minimum, verdict.size], [512, 701])
+    const after = await log.retention.status()
+    assert.deepEqual(
+      [after.first, after.declared?.index, after.declared?.at, after.due.entries],
+      [512, 700, clock.now().toISOString(), 0],
+    )
     assert.deepEqual(await checkLog(database, testRootKey), { size: 701 })
+  },
+)
+
+testOnEach(
+  'everything is kept unless the operator says otherwise, and nothing is written about it',
+  auditMigrations,
+  async (database) => {
+    const { log, clock } = await agedLog(database, {})
+    clock.forward(40_000 * dayMs)
+
+    assert.equal(await log.retention.isDue(), false)
+    assert.deepEqual(await log.retention.apply(call), { minimum: 0, entries: 0, details: 0, more: false })
+    assert.deepEqual([(await stored(database, 'audit_entry')).length, log.size()], [700, 700])
+  },
+)
+
+testOnEach(
+  'an entry that is not old enough keeps its whole tile and everything behind it, also when the clock was once ahead',
+  auditMigrations,
+  async (database) => {
+    const { log, clock, add } = await agedLog(database, { entries: 365 }, { old: 300, young: 0 })
+    await add(600)
+    clock.forward(364 * dayMs)
+    assert.equal((await log.retention.apply(call)).minimum, 256)
+    clock.forward(dayMs + 1)
+    assert.equal((await log.retention.apply(call)).minimum, 768)
+
+    // Entries that a clock wrote ten years ahead are old when somebody has said that the clock of today is right.
+    const past = clock.now()
+    clock.forward(3650 * dayMs)
+    await add(256)
+    clock.forward(-3650 * dayMs)
+    await log.acceptClock()
+    await add(600)
+    clock.forward(366 * dayMs)
+    await add(1)
+    assert.ok((await log.retention.apply(call)).minimum >= 1536, past.toISOString())
+    await checkLog(database, testRootKey)
+  },
+)
+
+testOnEach(
+  'retention is applied once a day, by the server that signs, one run at a time',
+  auditMigrations,
+  async (database) => {
+    const { log, clock, add } = await agedLog(database, { entries: 365 })
+    assert.equal(await log.retention.isDue(), true)
+    const [first, second] = await Promise.allSettled([log.retention.apply(call), log.retention.apply(call)])
+    assert.deepEqual([first.status, second.status], ['fulfilled', 'rejected'])
+    assert.equal(await log.retention.isDue(), false)
+
+    await add(400)
+    clock.forward(400 * dayMs)
+    assert.equal(await log.retention.isDue(), true)
+    if (database.dialect === 'sqlite') return
+    const other = await openLog({ database, rootKey: testRootKey, now: clock.now, keep: { entries: 365 } })
+    assert.equal(await other.retention.isDue(), false)
+    await assert.rejects(other.retention.apply(call), { type: 'conflict', detail: /Another server signs the log/ })
+    await other.close()
+  },
+)
+
+testOnEach('who lags behind keeps what it has not seen (claims: E19)', auditMigrations, async (database) => {
+  const aged = await agedLog(database, {})
+  await aged.log.close()
+  let from = 511
+  const log = await openLog({
+    database,
+    rootKey: testRootKey,
+    now: aged.clock.now,
+    keep: { entries: 365, read: 30 },
+    holds: async () => [{ by: 'the sink archive', from }],
+  })
+  await log.checkpoint()
+
+  const { due, heldBy } = await log.retention.status()
+  assert.deepEqual([due.minimum, heldBy], [256, 'the sink archive'])
+  await log.retention.apply(call)
+  assert.deepEqual(
+    [(await stored(database, 'audit_entry'))[0], (await stored(database, 'audit_payload'))[0]],
+    [256, 256],
+  )
+  from = 600
+  await log.retention.apply(call)
+  assert.equal((await stored(database, 'audit_entry'))[0], 512)
+})
+
+testOnEach(
+  'who asks for what was pruned is told so, with the policy and the entry that says it',
+  auditMigrations,
+  async (database) => {
+    const { log, clock } = await agedLog(database, { entries: 365 })
+    await log.retention.apply(call)
+    const at = clock.now().toISOString()
+    const gone = { minimum: 512, at, entry: 700, keep: { entries: 365 } }
+
+    await assert.rejects(log.read(511), {
+      type: 'gone',
+      detail: `Entry 511 was deleted by retention, which keeps entries for 365 days; entry 700 of ${at} says so`,
+    })
+    await assert.rejects(log.proofOf(0), { type: 'gone' })
+    await assert.rejects(log.read(701), { type: 'not-found' })
+    assert.equal((await log.read(512)).record.personal, 'read')
+    const page = await log.search({ limit: 150 })
+    assert.deepEqual([page.next, page.gone], ['551', undefined])
+    assert.deepEqual((await log.search({ limit: 150, cursor: '551' })).gone, gone)
+    assert.deepEqual(await log.search({ principal: 'nobody' }), { items: [], next: null, gone })
+    for (const tile of ['tile/0/001', 'tile/entries/001', 'tile/0/001.p/5'])
+      assert.equal(await log.tile(tile), undefined, tile)
+    for (const tile of ['tile/0/002.p/5', 'tile/entries/002.p/5', 'tile/1/000.p/2'])
+      assert.ok(await log.tile(tile), tile)
+  },
+)
+
+const events: AuditEvent[] = [
+  readEvent,
+  { ...readEvent, access: 'write' },
+  { code: 'login.failed', outcome: 'denied', detail: { username: 'Ada', remoteAddress: '192.0.2.9' } },
+  { code: 'server.started', resource: { type: 'run', id: newId('run') }, detail: { version: '1' } },
+]
+
+testOnEach(
+  'the sealed details of a class go when the class is not kept longer; their entries, and all other details, stay (claims: E19 E20)',
+  auditMigrations,
+  async (database) => {
+    const { log } = await agedLog(database, { read: 90, 'sign-in': 200, write: 730 }, { events })
+    const leaf = (await log.read(0)).leaf
+    const { due } = await log.retention.status()
+
+    const applied = await log.retention.apply(call)
+
+    // Of 512 old entries in full tiles a quarter is of each class.
+    assert.deepEqual(due, { minimum: 0, entries: 0, details: { read: 128, 'sign-in': 128 } })
+    assert.deepEqual(applied, { minimum: 0, entries: 0, details: 256, more: false })
+    const personal = await Promise.all(
+      [0, 1, 2, 3, 512, 514, 600].map(async (i) => (await log.read(i)).record.personal),
+    )
+    assert.deepEqual(personal, ['pruned', 'read', 'pruned', 'read', 'read', 'read', 'read'])
+    const { record } = await log.read(0)
+    assert.deepEqual(
+      [record.detail, record.action, record.principal?.id],
+      [undefined, 'inventory.assets.search', readEvent.principal?.id],
+    )
+    assert.deepEqual((await log.read(0)).leaf, leaf)
+    assert.deepEqual((await log.read(700)).record.pruned, {
+      minimum: 0,
+      details: { read: 512, 'sign-in': 512 },
+      keep: { read: 90, 'sign-in': 200, write: 730 },
+    })
+    await checkLog(database, testRootKey)
+
+    // Each class goes by itself: a missing detail of another, or of a younger entry, is a fault that names its place.
+    for (const [index, why] of [
+      [1, 'a write'],
+      [3, 'the system'],
+      [512, 'a read that is not old enough'],
+    ] as const) {
+      const { rows } = await sql<{
+        salt: Buffer
+        box: Buffer
+      }>`select salt, box from audit_payload where idx = ${index}`.execute(database.db)
+      await sql`delete from audit_payload where idx = ${index}`.execute(database.db)
+      assert.deepEqual(
+        await log.verify(),
+        { ok: false, place: `audit_payload ${index}`, reason: 'the payload is missing' },
+        why,
+      )
+      await sql`insert into audit_payload (idx, salt, box) values (${index}, ${rows[0]?.salt}, ${rows[0]?.box})`.execute(
+        database.db,
+      )
+    }
+    assert.ok((await log.verify()).ok)
+  },
+)
+
+testOnEach(
+  'what was declared stays declared: later runs and another policy go on from it, and forgetting adds to it',
+  auditMigrations,
+  async (database) => {
+    const { log, clock, add } = await agedLog(database, { read: 90 }, { events })
+    await log.retention.apply(call)
+    await log.close()
+    await add(0)
+    const other = await openLog({ database, rootKey: testRootKey, now: clock.now, keep: { entries: 365, write: 30 } })
+    await other.checkpoint()
+    clock.forward(31 * dayMs)
+    await other.append(readEvent)
+
+    const applied = await other.retention.apply(call)
+
+    assert.deepEqual([applied.minimum, (await stored(database, 'audit_entry'))[0]], [512, 512])
+    await checkLog(database, testRootKey)
+    await other.forget(readEvent.principal?.id ?? '')
+    assert.equal((await other.read(512)).record.personal, 'forgotten')
+    await checkLog(database, testRootKey)
+    clock.forward(400 * dayMs)
+    await other.retention.apply(call)
+    await checkLog(database, testRootKey)
+  },
+)
+
+testOnEach(
+  'a principal of whom no entry is left has no pseudonym and no key any more, and gets new ones',
+  auditMigrations,
+  async (database) => {
+    const gone: AuditEvent = { ...readEvent, principal: { id: newId('usr'), kind: 'user', name: 'Grace' } }
+    const agent: AuditEvent = {
+      ...readEvent,
+      principal: { id: newId('agt'), kind: 'agent', name: 'Bot', onBehalfOf: newId('usr') },
+    }
+    const { log, clock, add } = await agedLog(database, { entries: 365 }, { old: 512, young: 0, events: [gone, agent] })
+    await log.append(agent)
+    await log.append(readEvent)
+    const principals = async () => {
+      const { rows } = await sql<{ principal_id: string }>`select principal_id from audit_subject`.execute(database.db)
+      return rows.map((row) => row.principal_id).sort()
+    }
+    await log.retention.apply(call)
+    // The ties go with the next entry that declares something, when their entries are gone.
+    await add(256)
+    await sql`update audit_entry set subject = subject`.execute(database.db)
+    clock.forward(366 * dayMs)
+    await log.append(readEvent)
+    await log.retention.apply(call)
+
+    const { id, onBehalfOf } = agent.principal ?? { id: '' }
+    assert.deepEqual(await principals(), [id, onBehalfOf, gone.principal?.id, readEvent.principal?.id].sort())
   },
 )
