@@ -240,30 +240,31 @@ testOnEach(
 )
 
 testOnEach(
-  'a principal of whom no entry is left has no pseudonym and no key any more, and gets new ones',
+  'the tie between a pseudonym and a principal of whom no entry is left goes with the next run',
   auditMigrations,
   async (database) => {
-    const gone: AuditEvent = { ...readEvent, principal: { id: newId('usr'), kind: 'user', name: 'Grace' } }
-    const agent: AuditEvent = {
-      ...readEvent,
-      principal: { id: newId('agt'), kind: 'agent', name: 'Bot', onBehalfOf: newId('usr') },
-    }
-    const { log, clock, add } = await agedLog(database, { entries: 365 }, { old: 512, young: 0, events: [gone, agent] })
-    await log.append(agent)
-    await log.append(readEvent)
+    const grace: AuditEvent = { ...readEvent, principal: { id: newId('usr'), kind: 'user', name: 'Grace' } }
+    const agent = { id: newId('agt'), kind: 'agent', name: 'Bot', onBehalfOf: newId('usr') }
+    const asked: AuditEvent = { ...readEvent, principal: agent }
+    const edited: AuditEvent = { ...readEvent, resource: { type: 'user', id: newId('usr') } }
+    const { log, clock } = await agedLog(database, { entries: 365 }, { old: 512, young: 0, events: [grace] })
+    for (const event of [asked, edited]) await log.append(event)
     const principals = async () => {
-      const { rows } = await sql<{ principal_id: string }>`select principal_id from audit_subject`.execute(database.db)
-      return rows.map((row) => row.principal_id).sort()
+      const { rows } = await sql<{ id: string }>`select principal_id as id from audit_subject`.execute(database.db)
+      return rows.map(({ id }) => id).sort()
     }
+    const others = [agent.id, agent.onBehalfOf, readEvent.principal?.id, edited.resource?.id]
     await log.retention.apply(call)
-    // The ties go with the next entry that declares something, when their entries are gone.
-    await add(256)
-    await sql`update audit_entry set subject = subject`.execute(database.db)
+    assert.deepEqual(await principals(), [...others, grace.principal?.id].sort())
+
+    await Promise.all(Array.from({ length: 256 }, () => log.append(asked)))
     clock.forward(366 * dayMs)
-    await log.append(readEvent)
+    for (const event of [asked, edited]) await log.append(event)
     await log.retention.apply(call)
 
-    const { id, onBehalfOf } = agent.principal ?? { id: '' }
-    assert.deepEqual(await principals(), [id, onBehalfOf, gone.principal?.id, readEvent.principal?.id].sort())
+    assert.deepEqual(await principals(), others.sort())
+    const { index } = await log.append(grace)
+    assert.equal((await log.read(index)).record.principal?.id, grace.principal?.id)
+    await checkLog(database, testRootKey)
   },
 )
