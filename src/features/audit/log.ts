@@ -116,7 +116,7 @@ export async function openLog(parts: LogParts) {
     read: search.read,
     touched: search.touched,
     follow: makeFollow({ search: search.search, size: async () => (await reader.head())?.size ?? 0 }),
-    forget: makeForget({ database, store, reader, subjects, committer, now }),
+    forget: makeForget({ store, reader, subjects, committer, now }),
     /** What the policy no longer keeps, and its deletion; see retention.ts. */
     retention,
     /** Derives everything again from the stored entries; see verify-log.ts. */

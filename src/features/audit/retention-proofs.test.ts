@@ -121,6 +121,12 @@ testOnEach(
     await log.exportTo(join(parent, 'x'))
     const offline = verifyExport(join(parent, 'x'), log.vkey)
     assert.ok(online.ok && online.minimum === minimum, JSON.stringify(online))
+    await sql`update audit_node set hash = ${Buffer.alloc(32)} where level = 2`.execute(database.db)
+    assert.deepEqual(await log.verify(), {
+      ok: false,
+      place: 'audit_node 2/0',
+      reason: 'the hash is not that of the entries 0–65535',
+    })
     assert.ok(offline.ok && offline.pruned?.minimum === minimum, JSON.stringify(offline))
   },
 )

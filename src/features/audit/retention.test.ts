@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
 import { sql } from 'kysely'
-import type { Database } from '../../lib/db/database.ts'
+import { type Database, openSqlite } from '../../lib/db/database.ts'
+import { migrate } from '../../lib/db/migrate.ts'
 import { newId } from '../../lib/ids.ts'
+import { parsePolicy } from '../../lib/tlog-policy.ts'
 import { agedLog, call, readEvent } from '../../testing/aged-log.ts'
 import { checkLog } from '../../testing/check-log.ts'
 import { testOnEach, testRootKey } from '../../testing/databases.ts'
 import type { AuditEvent } from './event.ts'
 import { openLog } from './log.ts'
 import { auditMigrations } from './migrations.ts'
+import { declaredBy } from './pruned.ts'
 import { dayMs } from './retention-policy.ts'
 
 async function stored(database: Database, table: 'audit_entry' | 'audit_payload'): Promise<number[]> {
@@ -268,3 +275,110 @@ testOnEach(
     await checkLog(database, testRootKey)
   },
 )
+
+const witness = 'witness.stagemole.eu+67f7aea0+BEqSG3yu9YrmcM3BHvQYTxwFj3uSWakQepafafpUqklv'
+/** A witness that never answers. */
+const policy = parsePolicy(`witness w ${witness} https://127.0.0.1:1\nquorum w\n`)
+
+/** What the record holds when the witnesses have cosigned a checkpoint: under a size that no later round writes over. */
+async function cosigned(database: Database, checkpoint: string): Promise<void> {
+  const size = Number(checkpoint.split('\n')[1]) + 1
+  await sql`delete from audit_cosigned`.execute(database.db)
+  await sql`insert into audit_cosigned (size, checkpoint, is_met) values (${size}, ${checkpoint}, 1)`.execute(
+    database.db,
+  )
+}
+
+testOnEach(
+  'nothing goes that the witnesses have not cosigned, nor what one of them must still be shown',
+  auditMigrations,
+  async (database) => {
+    const { log: alone, clock } = await agedLog(database, { entries: 365 })
+    const ended = new AbortController()
+    ended.abort()
+    await alone.retention.apply({ ...call, signal: ended.signal })
+    const checkpoint = await alone.checkpoint()
+    await alone.close()
+    const parts = { database, rootKey: testRootKey, now: clock.now, policy }
+    const log = await openLog({ ...parts, keep: { entries: 365 } })
+    await log.checkpoint()
+
+    const waiting = await log.retention.apply(call)
+    assert.deepEqual(
+      [waiting.entries, waiting.waiting, (await stored(database, 'audit_entry'))[0]],
+      [0, 'Entry 700 says what goes, but the witnesses have not cosigned it yet', 0],
+    )
+    assert.equal(await log.retention.isDue(), false, 'and not asked for again at once')
+
+    await cosigned(database, checkpoint)
+    assert.equal((await log.retention.apply(call)).entries, 512)
+
+    // Two tiles more are old, and the witness has seen one of them.
+    clock.forward(366 * dayMs)
+    await Promise.all(Array.from({ length: 400 }, () => log.append({ code: 'server.started' })))
+    clock.forward(366 * dayMs)
+    await log.append({ code: 'server.started' })
+    await log.checkpoint().catch(() => {})
+    const { rows } = await sql<{ checkpoint: string }>`select checkpoint from audit_head`.execute(database.db)
+    await cosigned(database, rows[0]?.checkpoint ?? '')
+    await sql`update audit_witness set size = 800 where name = 'w'`.execute(database.db)
+    const { due, heldBy } = await log.retention.status()
+    assert.deepEqual([due.minimum, heldBy], [768, 'the witness w'])
+    await log.close()
+  },
+)
+
+test('what retention deletes is not left in the free pages or the write-ahead log of SQLite', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'atlas-test-'))
+  // Not encrypted, so that the test can look into the file.
+  const database = openSqlite(join(folder, 'plain.db'))
+  t.after(async () => {
+    await database.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  await migrate(database, auditMigrations, () => new Date())
+  const { log, clock, add } = await agedLog(database, { entries: 720, read: 30 })
+  const { rows } = await sql<{ salt: Buffer; leaf: Buffer }>`
+    select salt, leaf from audit_payload p join audit_entry e on e.idx = p.idx where e.idx in (3, 300)`.execute(
+    database.db,
+  )
+  const found = (what: 'salt' | 'leaf') => {
+    const bytes = Buffer.concat(['plain.db', 'plain.db-wal'].map((name) => readFileSync(join(folder, name))))
+    return rows.map((row) => bytes.includes(row[what]))
+  }
+
+  assert.deepEqual(
+    [found('salt'), found('leaf')],
+    [
+      [true, true],
+      [true, true],
+    ],
+  )
+  await log.retention.apply(call)
+  assert.deepEqual(
+    [found('salt'), found('leaf')],
+    [
+      [false, false],
+      [true, true],
+    ],
+  )
+  clock.forward(366 * dayMs)
+  await add(1)
+  await log.retention.apply(call)
+  assert.deepEqual(found('leaf'), [false, false])
+})
+
+test('an entry that speaks of what comes after it, or in another form, declares nothing', () => {
+  const leaf = { code: 'log.pruned', seq: 600, at: 'x', pruned: { minimum: 512, details: { read: 256 }, keep: {} } }
+  const others = [
+    { ...leaf, seq: 511 },
+    { ...leaf, seq: 255, pruned: { ...leaf.pruned, minimum: 0 } },
+    { ...leaf, code: 'log.gap' },
+    { ...leaf, pruned: { ...leaf.pruned, minimum: -256 } },
+    { ...leaf, pruned: { ...leaf.pruned, minimum: 512.5 } },
+    { ...leaf, pruned: { ...leaf.pruned, details: { 'the reads': 256 } } },
+  ]
+
+  assert.deepEqual(declaredBy(leaf), { ...leaf.pruned, index: 600, at: 'x' })
+  for (const other of others) assert.equal(declaredBy(other as typeof leaf), undefined, JSON.stringify(other))
+})

@@ -40,8 +40,6 @@ export type Applied = {
 
 /** A call ends after this; what is left is done by the next. */
 const runMs = 20_000
-/** Between two transactions, so that those who wait to append come first. */
-const pauseMs = 2
 /** The schedule looks again after a fault, and when a witness is waited for. */
 const retryMs = 600_000
 
@@ -139,30 +137,40 @@ function makeRemover({ reader, store }: Parts, rows: RetentionStore) {
     return { entries, details, more: isOver() }
   }
 
+  /** As long a pause as the work took: those who append get at least half of the time. */
+  async function inTurns<T>(work: () => Promise<T>): Promise<T> {
+    const began = performance.now()
+    const done = await work()
+    await sleep(Math.max(1, performance.now() - began))
+    return done
+  }
+
   async function removeEntries(minimum: number, isOver: () => boolean): Promise<number> {
     const first = (await rows.first()) ?? 0
     let at = first
     for (; at < minimum && !isOver(); at += tileWidth) {
-      // What was damaged is evidence: it stays until a person has looked.
-      const [node] = await reader.hashes(1, at / tileWidth, 1)
-      if (!node?.equals(tileHash(await reader.leaves(at, tileWidth))))
-        throw new LogDamaged(
-          `the entries ${at}–${at + tileWidth - 1} are not those that were signed, and were not deleted`,
-        )
-      await rows.deleteBelow(at + tileWidth)
-      await sleep(pauseMs)
+      const start = at
+      await inTurns(() => removeTile(start))
     }
     return at - first
+  }
+
+  async function removeTile(start: number): Promise<void> {
+    // What was damaged is evidence: it stays until a person has looked.
+    const [node] = await reader.hashes(1, start / tileWidth, 1)
+    const end = start + tileWidth
+    if (!node?.equals(tileHash(await reader.leaves(start, tileWidth))))
+      throw new LogDamaged(`the entries ${start}–${end - 1} are not those that were signed, and were not deleted`)
+    await rows.deleteBelow(end)
   }
 
   async function removeDetails(said: Declared, isOver: () => boolean): Promise<number> {
     let removed = 0
     let reached = 0
     await eachDetail(rows, said, async (end, found) => {
-      await rows.deleteDetails(found.map(({ index }) => index))
+      if (found.length > 0) await inTurns(() => rows.deleteDetails(found.map(({ index }) => index)))
       removed += found.length
       reached = end
-      if (found.length > 0) await sleep(pauseMs)
       return !isOver()
     })
     await note(said, reached)

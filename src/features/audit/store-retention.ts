@@ -1,4 +1,3 @@
-import { CompiledQuery } from 'kysely'
 import type { Database } from '../../lib/db/database.ts'
 import { clockAcceptedCode, prunedCode } from './event.ts'
 import type { Reader, Tables } from './store.ts'
@@ -39,23 +38,15 @@ export function makeRetentionStore(database: Database) {
       return rows.map(({ idx, leaf }) => ({ index: Number(idx), leaf }))
     },
     async deleteDetails(indexes: readonly number[]): Promise<void> {
-      if (indexes.length === 0) return
-      await overwriteDeleted()
       await db.deleteFrom('audit_payload').where('idx', 'in', indexes).execute()
     },
     /** Everything below an index, entries and details together: what verification sees is before or after. */
     async deleteBelow(end: number): Promise<void> {
-      await overwriteDeleted()
       await db.transaction().execute(async (tx) => {
         await tx.deleteFrom('audit_payload').where('idx', '<', end).execute()
         await tx.deleteFrom('audit_entry').where('idx', '<', end).execute()
       })
     },
-  }
-
-  /** SQLite fills what it frees with zeros. */
-  async function overwriteDeleted(): Promise<void> {
-    if (database.dialect === 'sqlite') await db.executeQuery(CompiledQuery.raw('pragma secure_delete = on'))
   }
 }
 
