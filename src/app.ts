@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
+import { sinksOf } from './config-sinks.ts'
 import { connectors } from './connectors/index.ts'
 import type { Action, Resource } from './core/action.ts'
 import type { Subject } from './core/connector.ts'
@@ -54,6 +55,7 @@ import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
 import type { RootKey } from './lib/root-keys.ts'
 import { makeMetrics } from './metrics.ts'
+import { openReferences } from './referencing.ts'
 import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
 export const migrations = [
@@ -91,8 +93,32 @@ export async function makeApp(parts: Parts) {
   return { ...rooms, ...openDoors(parts, rooms) }
 }
 
-function openVault({ database, rootKey, now }: Parts, onIntegrityFailure: (id: string) => Promise<void>) {
-  return makeVault({ database, rootKey, now, onIntegrityFailure })
+function openVault(
+  { config, database, rootKey, now }: Parts,
+  metrics: ReturnType<typeof makeMetrics>,
+  record: (event: AuditEvent) => Promise<unknown> | undefined,
+) {
+  const references = openReferences(config, now)
+  const vault = makeVault({
+    database,
+    rootKey,
+    now,
+    references,
+    onIntegrityFailure: async (id) => {
+      metrics.integrityFailed()
+      await record({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
+    },
+    onReferenceFailure: async (id, detail) => {
+      await record({ code: 'vault.reference-failed', resource: { type: 'secret', id }, detail: { detail } })
+    },
+  })
+  return { vault, references }
+}
+
+/** Free text of callers can be a secret that was typed into the wrong field; the log never forgets. */
+function withoutSecrets(event: AuditEvent, redact: (value: unknown) => unknown): AuditEvent {
+  const { resource, detail } = redact({ resource: event.resource, detail: event.detail }) as AuditEvent
+  return { ...event, ...(resource && { resource }), ...(detail && { detail }) }
 }
 
 type Open = Awaited<ReturnType<typeof openRooms>>
@@ -105,15 +131,12 @@ async function openRooms(parts: Parts) {
   await migrate(database, migrations, now)
   let audit: AuditLog | undefined
   const metrics = makeMetrics({ version: parts.version, token: config.ATLAS_METRICS_TOKEN })
-  const vault = openVault(parts, async (id) => {
-    metrics.integrityFailed()
-    await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
-  })
+  const { vault, references } = openVault(parts, metrics, (event) => audit?.append(event))
   await vault.init()
   const redact = (value: unknown) => vault.redact(parts.redact(value))
   const log = parts.makeLog(redact)
   audit = await openAudit(parts, log)
-  const record = (event: AuditEvent) => audit.append(event)
+  const record = (event: AuditEvent) => audit.append(withoutSecrets(event, redact))
   const { recordRefusal, recordFailure, recordDelivery, settle } = makeRefusalRecords({ record, now, log })
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = openApprovals(parts, vault)
@@ -150,8 +173,8 @@ async function openRooms(parts: Parts) {
   await connections.refreshWritable()
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
   const invoke = metrics.counted(gate.invoke, gate.catalog)
-  const guards = { vault, audit, identity, limiter, usage, policy, approvals }
-  const records = { record, recordDelivery, settle }
+  const guards = { vault, references, audit, identity, limiter, usage, policy, approvals }
+  const records = { record, recordDelivery, settle, redact }
   return {
     ...gate,
     invoke,
@@ -171,7 +194,8 @@ async function openRooms(parts: Parts) {
 /** The ways in. */
 function openDoors(parts: Parts, rooms: Open) {
   const { audit, identity, limiter, connections, exports, actions, invoke, visible, check, record, log } = rooms
-  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
+  const { redact } = rooms
+  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, redact, version: parts.version, log })
   const http = makeHttpDoor({
     actions,
     invoke,
@@ -204,6 +228,7 @@ function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise
     now,
     ...(origin !== undefined && { origin }),
     ...(config.ATLAS_AUDIT_POLICY && { policy: config.ATLAS_AUDIT_POLICY }),
+    sinks: sinksOf(config),
     onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
     onFault: (error) => log.warn({ err: error }, 'something beside the audit log failed and is tried again'),
   })

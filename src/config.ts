@@ -1,10 +1,14 @@
 import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { referencedIn, referenceFaults, referenceSettings } from './config-references.ts'
 import { sealFaults, sealSettings, standardNames } from './config-seals.ts'
+import { isLoopback, sinkFaults, sinkSettings } from './config-sinks.ts'
 import { Secret } from './core/secret.ts'
 import { NoteError } from './lib/signed-note.ts'
 import { type Policy, parsePolicy } from './lib/tlog-policy.ts'
+
+export { isLoopback } from './config-sinks.ts'
 
 const secret = z
   .string()
@@ -79,7 +83,9 @@ export const settings = {
     .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, 'must look like atlas.example.org/audit')
     .optional(),
   ATLAS_AUDIT_POLICY: z.string().transform(toPolicy).optional(),
+  ...sinkSettings,
   ATLAS_ALLOW_LOOPBACK_CONNECTIONS: z.stringbool().default(false),
+  ...referenceSettings({ secret, list, httpsOrLoopback }),
   ATLAS_URL: httpsOrLoopback.optional(),
   ATLAS_TOKEN: secret.optional(),
 } as const
@@ -102,6 +108,8 @@ export const aliases: Readonly<Record<string, keyof typeof settings>> = {
 const Config = z.strictObject(settings)
 export type Config = z.output<typeof Config> & {
   readonly notices: readonly string[]
+  /** The variables that ATLAS_REFERENCE_ENV names, as far as they are set. */
+  readonly referenced: Readonly<Record<string, Secret>>
   /** The file that the root key was read from, when it was one. */
   readonly keyFile?: string
 }
@@ -158,7 +166,8 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
   if (faults.length > 0 || !result.data) throw new ConfigError(faults)
   const keyOrigin = origins['ATLAS_SECRET_KEY']
   const keyFile = keyOrigin?.endsWith('_FILE') ? given[keyOrigin] : undefined
-  return { ...result.data, notices, ...(keyFile !== undefined && { keyFile: resolve(keyFile) }) }
+  const referenced = referencedIn(given, result.data.ATLAS_REFERENCE_ENV)
+  return { ...result.data, notices, referenced, ...(keyFile !== undefined && { keyFile: resolve(keyFile) }) }
 }
 
 function crossFaults(config: z.output<typeof Config>): string[] {
@@ -178,7 +187,7 @@ function crossFaults(config: z.output<typeof Config>): string[] {
     )
   if (proxied && config.ATLAS_PUBLIC_URL === undefined)
     faults.push('ATLAS_PUBLIC_URL must say the public address when ATLAS_TRUSTED_PROXIES is set')
-  return faults
+  return [...faults, ...referenceFaults(config, (name) => Object.hasOwn(aliases, name)), ...sinkFaults(config)]
 }
 
 /** Settings that `.env` holds as plain text though they are secrets and could each stand in a file of their own. */
@@ -187,21 +196,18 @@ export function plainSecretsIn(envFile: string): string[] {
   const isSecret = (name: string) => {
     const target = aliases[name] ?? name
     const setting = Object.hasOwn(settings, target) ? settings[target as keyof typeof settings] : undefined
-    // A value that fits every secret there is; what it becomes tells whether the setting is one.
-    const sample = target === 'ATLAS_DATABASE_URL' ? 'postgresql://h/d' : 'x'.repeat(64)
-    return setting?.safeParse(sample).data instanceof Secret
+    return samples.some((sample) => setting?.safeParse(sample).data instanceof Secret)
   }
   return names.filter(isSecret).sort()
 }
+
+/** Every secret there is takes one of these; what it becomes tells whether a setting is one. */
+const samples = ['x'.repeat(64), 'postgresql://h/d', `whsec_${'x'.repeat(64)}`]
 
 function isSafeUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, hostname } = new URL(text)
   return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
 function defined(env: NodeJS.ProcessEnv): Record<string, string> {

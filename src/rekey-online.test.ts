@@ -44,7 +44,8 @@ async function makeWorld(t: TestContext, dialect: (typeof dialects)[number], cha
   const url = dialect === 'PostgreSQL' ? await freshPostgresUrl(t) : undefined
   const config = readConfig({ ATLAS_DATA_DIR: data, ...(url && { ATLAS_DATABASE_URL: url }) })
   const { alone, release } = await hold(config, 'shared')
-  const database = url ? openPostgres({ url }) : openSqlite(join(data, 'atlas.db'), before.export())
+  const open = (key: KeyObject) => (url ? openPostgres({ url }) : openSqlite(join(data, 'atlas.db'), key.export()))
+  const database = open(before)
   await migrate(database, migrations, now)
   const ring = makeRootKeyRing(before)
   const rooms = await openRooms(database, ring)
@@ -54,11 +55,13 @@ async function makeWorld(t: TestContext, dialect: (typeof dialects)[number], cha
     await release()
   })
   const { source = fileSource, isAlone = true } = change
+  const hidden: { key: KeyObject; wasUsed: boolean }[] = []
+  const hide = (key: KeyObject) => void hidden.push({ key, wasUsed: ring.all().some((each) => each.equals(key)) })
   const rekey = makeOnlineRekey({
-    ...{ config, source: source(keyFile), ring, database, log: rooms.log, hide: () => {} },
+    ...{ config, source: source(keyFile), ring, database, log: rooms.log, hide },
     alone: (run) => alone((stillAlone) => run(async () => isAlone && (await stillAlone()))),
   })
-  return { keyFile, before, database, ring, rekey, ...rooms }
+  return { keyFile, before, database, ring, rekey, hidden, open, ...rooms }
 }
 
 type Change = { readonly source: (keyFile: string) => KeySource; readonly isAlone: boolean }
@@ -154,6 +157,10 @@ for (const dialect of dialects)
 
     const last = readKeyFile(world.keyFile)
     assert.ok(old[0]?.equals(before) && ring.current().equals(last))
+    assert.deepEqual(
+      [world.hidden.at(-1)?.key.equals(last), world.hidden.some(({ wasUsed }) => wasUsed)],
+      [true, false],
+    )
     for (const key of old) assert.deepEqual(await boxesUnder(database, key), [])
     const { vault, log, identity: people, approvals } = await openRooms(database, last)
     for (const [id, value] of work.made.secrets) assert.equal((await vault.use(id)).reveal(), value)
@@ -243,7 +250,7 @@ for (const dialect of dialects)
 for (const dialect of dialects)
   test(`${dialect}: a key file that cannot be replaced at the last moment stops nothing; the next start finishes`, async (t) => {
     const world = await makeWorld(t, dialect, { source: without('promote', busy) })
-    const { database, rekey, ring, before, keyFile, vault, log } = world
+    const { database, rekey, ring, before, keyFile, open, vault, log } = world
 
     await assert.rejects(rekey(), /The root key is changed, but the new one could not take the place .* \(EBUSY\)/)
 
@@ -253,4 +260,21 @@ for (const dialect of dialects)
     await log.append({ code: 'login.succeeded', principal: user('usr_new') })
     assert.equal((await log.verify()).ok, true)
     assert.deepEqual(await boxesUnder(database, before), [])
+    // What the next start has: the staged key, which opens the file and the rows.
+    const again = open(readKeyFile(`${keyFile}.next`))
+    await checkRootKey(again, ring.current())
+    await again.close()
+  })
+
+for (const dialect of dialects)
+  test(`${dialect}: of two changes at the same time one is refused`, async (t) => {
+    const { rekey, ring, before, keyFile } = await makeWorld(t, dialect)
+    const [first, second] = await Promise.allSettled([rekey(), rekey()])
+    assert.equal(first.status, 'fulfilled')
+    assert.match(String(second.status === 'rejected' && second.reason), /is being changed already/)
+    assert.deepEqual(
+      ring.all().map((key) => key.equals(before)),
+      [false, true],
+    )
+    assert.ok(readKeyFile(keyFile).equals(ring.current()))
   })

@@ -13,8 +13,9 @@ import { makeVault } from './features/vault/vault.ts'
 import { type Database, findFileKey, openPostgres, openSqlite, UnknownKey } from './lib/db/database.ts'
 import { keepFileKey, keptFileKey } from './lib/db/file-key.ts'
 import { migrate } from './lib/db/migrate.ts'
-import { createKeyFile, readKeyFile } from './lib/root-key.ts'
-import { rekeyRows, rekeyTables } from './rekey.ts'
+import { createKeyFile, readKeyFile, rootKeyFingerprint } from './lib/root-key.ts'
+import { makeKit } from './recovery.ts'
+import { rekey, rekeyRows, rekeyTables } from './rekey.ts'
 import { settleRootKey } from './root-key-settle.ts'
 import { fileSource, type Staging } from './root-key-source.ts'
 import { init } from './start.ts'
@@ -168,3 +169,22 @@ test('PostgreSQL: a commit that outlives the server is waited for before anythin
   assert.deepEqual([found?.after, found?.rootKey.equals(next)], ['finished', true])
   assert.equal(await staging.staged(), undefined)
 })
+
+for (const dialect of ['SQLite', 'PostgreSQL'] as const)
+  test(`${dialect}: a change that was killed ends first, when the server is stopped and the key changed once more`, async (t) => {
+    const world = await makeWorld(t, dialect)
+    for (const step of [stage, keepForBoth, commit]) await step(world)
+    const folder = join(world.data, 'kit')
+    await assert.rejects(makeKit(world.config, { shares: 3, threshold: 2, folder }), /The root key is being changed/)
+    const newKeyFile = join(world.data, 'new.key')
+
+    const { from, state } = await rekey(world.config, { newKeyFile })
+
+    assert.deepEqual([from, state], [rootKeyFingerprint(world.next), 'done'])
+    assert.deepEqual(
+      readdirSync(world.data).filter((name) => name === 'root.key.next' || name === 'atlas.key'),
+      [],
+    )
+    assert.deepEqual(await codes(world, readKeyFile(newKeyFile)), ['vault.rekeyed'])
+    assert.ok(existsSync(world.keyFile) && (await makeKit(world.config, { shares: 3, threshold: 2, folder })))
+  })

@@ -6,6 +6,7 @@ import { type App, makeApp } from './app.ts'
 import { type Config, isLoopback } from './config.ts'
 import { sealPath } from './config-seals.ts'
 import { Problem } from './core/problem.ts'
+import { Secret } from './core/secret.ts'
 import { UnknownKey } from './lib/db/database.ts'
 import { makeLog } from './lib/log.ts'
 import { makeRedactor } from './lib/redact.ts'
@@ -59,6 +60,7 @@ export async function serve(config: Config, version: string): Promise<void> {
   }
   app.schedule.start()
   app.usage.start()
+  app.references.start()
   const { port } = server.server.address() as AddressInfo
   const host = config.ATLAS_HOST.includes(':') ? `[${config.ATLAS_HOST}]` : config.ATLAS_HOST
   const url = config.ATLAS_PUBLIC_URL ?? `${config.ATLAS_SSL_CERTFILE ? 'https' : 'http'}://${host}:${port}`
@@ -105,6 +107,7 @@ async function openApp(config: Config, version: string, unsealed?: Opening): Pro
     await app?.connections.close()
     await app?.identity.close()
     await app?.vault.close()
+    await app?.references.close()
     await app?.audit.close()
     await database.close()
     await release()
@@ -194,7 +197,7 @@ async function tellOfRekey({ audit }: App, after: 'finished' | 'undone', rootKey
 }
 
 /** Knows the secrets that this process was started with, so that nothing it says repeats one. */
-function redactorOf(config: Config, rootKey: KeyObject) {
+export function redactorOf(config: Config, rootKey: KeyObject) {
   const redactor = makeRedactor()
   const hide = (key: KeyObject): void => {
     const bytes = key.export()
@@ -203,20 +206,29 @@ function redactorOf(config: Config, rootKey: KeyObject) {
     bytes.fill(0)
   }
   hide(rootKey)
-  const old = config.ATLAS_SECRET_KEY_PREVIOUS?.reveal()
-  if (old !== undefined) redactor.add('previous root key', old.trim().replace(/=+$/, ''))
-  const others = {
-    'bootstrap token': config.ATLAS_API_TOKEN,
-    'session secret': config.ATLAS_SESSION_SECRET,
-    'metrics token': config.ATLAS_METRICS_TOKEN,
-    'first password': config.ATLAS_DEFAULT_ADMIN_PASSWORD,
-    "token of the seal's provider": config.ATLAS_TRANSIT_TOKEN,
-    'AWS secret access key': config.ATLAS_AWS_SECRET_ACCESS_KEY,
-    'AWS session token': config.ATLAS_AWS_SESSION_TOKEN,
-    'PIN of the token': config.ATLAS_PKCS11_PIN,
-  }
-  for (const [name, secret] of Object.entries(others)) if (secret) redactor.add(name, secret.reveal())
+  // All of them, so that a setting which is added later is not forgotten here. A webhook's secret is known by what follows its mark.
+  for (const [name, value] of Object.entries(config))
+    if (value instanceof Secret)
+      redactor.add(
+        name,
+        value
+          .reveal()
+          .trim()
+          .replace(/^whsec_|=+$/g, ''),
+      )
+  redactor.add('database password', databasePassword(config))
   return { redact: redactor.redact, hide }
+}
+
+/** Of the address, which is a secret as a whole; an error of the network or the server names its parts. Empty when there is none. */
+function databasePassword({ ATLAS_DATABASE_URL: url }: Config): string {
+  const text = url?.reveal() ?? ''
+  const password = URL.canParse(text) ? new URL(text).password : ''
+  try {
+    return decodeURIComponent(password)
+  } catch {
+    return password // Whoever connects with it will say that it is no address.
+  }
 }
 
 /** The configured first sign-ins. Answers the setup token when a person must still make the first administrator. */

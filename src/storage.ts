@@ -159,7 +159,7 @@ export function prepareDataDirectory(path: string): void {
     throw new StartError(
       `The data directory can be entered by others (mode ${(mode & 0o777).toString(8)}). Run: chmod 700 ${path}`,
     )
-  for (const name of ['atlas.db', 'atlas.db-wal', 'atlas.db-shm']) {
+  for (const name of ['atlas.db', 'atlas.db-wal', 'atlas.db-shm', 'atlas.key']) {
     const file = lstatSync(join(path, name), { throwIfNoEntry: false })
     if (file && file.mode & 0o077)
       throw new StartError(`${name} can be read by others. Run: chmod 600 ${join(path, name)}`)

@@ -3,6 +3,7 @@ import type { Ca } from '../lib/ca.ts'
 import { json, movableClock, type SimRequest, startServer } from '../lib/server.ts'
 import { makeApi } from './api.ts'
 import { makeKms } from './kms.ts'
+import { makeSecretsManager } from './secrets-manager.ts'
 import type { Identity } from './sigv4.ts'
 
 export type AwsOptions = {
@@ -19,6 +20,7 @@ const account = '111122223333'
 /** Starts simulated AWS services on https://127.0.0.1:<port>, told apart by `X-Amz-Target`; every signature is checked. */
 export async function startAws({ port, ca, clock = movableClock(), region = 'eu-central-1' }: AwsOptions = {}) {
   const kms = makeKms({ region, account })
+  const secrets = makeSecretsManager({ region, account, now: clock.now })
   const [atlas, other] = [kms.make('alias/atlas'), kms.make('alias/other')]
   const identities: Identity[] = []
   function makeUser(name: string, allowed: readonly string[], sessionToken?: string): Identity {
@@ -33,7 +35,7 @@ export async function startAws({ port, ca, clock = movableClock(), region = 'eu-
     return user
   }
   const credential = makeUser('atlas', ['kms:Encrypt', 'kms:Decrypt'])
-  const handle = makeApi({ services: [kms.service], identities, region, account, now: clock.now })
+  const handle = makeApi({ services: [kms.service, secrets.service], identities, region, account, now: clock.now })
   /** `POST /__sim/key-state?key=&state=` */
   function admin({ method, path, query }: SimRequest) {
     if (method !== 'POST' || path !== '/__sim/key-state') return undefined
@@ -60,6 +62,7 @@ export async function startAws({ port, ca, clock = movableClock(), region = 'eu-
     /** The keys are taken away. */
     revoke: (user: Identity) => identities.splice(identities.indexOf(user), 1),
     kms,
+    secrets,
     keys: { atlas, other },
     adminToken: server.adminToken,
     requests: server.requests,

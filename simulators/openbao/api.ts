@@ -76,6 +76,11 @@ export function data(value: unknown, lease: { id?: string; seconds?: number; ren
   })
 }
 
+/** An answer with data to a reading that found nothing: how the key-value engine tells of a deleted version. */
+export function json404(value: unknown): Reply {
+  return { ...data(value), status: 404 }
+}
+
 export function failed(status: number, ...errors: readonly string[]): Reply {
   return json(status, { errors })
 }

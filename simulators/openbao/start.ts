@@ -1,6 +1,9 @@
 import type { Ca } from '../lib/ca.ts'
 import { json, movableClock, type SimRequest, startServer } from '../lib/server.ts'
 import { type Engine, makeApi } from './api.ts'
+import { makeKv } from './kv.ts'
+import { makeDatabase, makeLeases } from './leases.ts'
+import { ownToken } from './own-token.ts'
 import { makeTokens, type Rule } from './tokens.ts'
 import { makeTransit } from './transit.ts'
 
@@ -12,17 +15,32 @@ export type OpenBaoOptions = {
 
 export type OpenBao = Awaited<ReturnType<typeof startOpenBao>>
 
-/** Starts a simulated OpenBao on https://127.0.0.1:<port>: Transit at `transit/`, in the root namespace and in `team`. */
+/**
+ * Starts a simulated OpenBao on https://127.0.0.1:<port>: Transit at `transit/` and key-value at `secret/`, both in the root
+ * namespace and in `team`; key-value at `nested/kv/` and a database at `database/` in the root namespace.
+ */
 export async function startOpenBao({ port, ca, clock = movableClock() }: OpenBaoOptions = {}) {
   let isSealed = false
   const tokens = makeTokens(clock.now)
   const transit = makeTransit(['atlas', 'other'])
   const team = makeTransit(['atlas'])
+  const [kv, teamKv, nestedKv] = [makeKv(clock.now), makeKv(clock.now), makeKv(clock.now)]
+  const leases = makeLeases(tokens)
+  const database = makeDatabase(leases)
   const mounts = new Map<string, Engine>([
     ['transit/', transit.engine],
     ['team/transit/', team.engine],
+    ['secret/', kv.engine],
+    ['team/secret/', teamKv.engine],
+    ['nested/kv/', nestedKv.engine],
+    ['database/', database.engine],
   ])
-  const handle = makeApi({ mounts, tokens, isSealed: () => isSealed })
+  const handle = makeApi({
+    mounts,
+    tokens,
+    isSealed: () => isSealed,
+    system: (request) => ownToken(tokens, request) ?? leases.system(request),
+  })
   const switches = {
     seal: (): void => {
       isSealed = true
@@ -58,6 +76,11 @@ export async function startOpenBao({ port, ca, clock = movableClock() }: OpenBao
     tokens,
     transit,
     team,
+    kv,
+    teamKv,
+    nestedKv,
+    leases,
+    database,
     adminToken: server.adminToken,
     requests: server.requests,
     fault: server.faults.plan,

@@ -3,7 +3,23 @@ import { randomBytes } from 'node:crypto'
 export type Capability = 'create' | 'read' | 'update' | 'delete' | 'list'
 /** `path` as in a policy: exact, `+` for one segment, `*` at the end for the rest. */
 export type Rule = { readonly path: string; readonly capabilities: readonly Capability[] }
-type Token = { readonly namespace: string; readonly rules: readonly Rule[] | 'root'; expiresAt: number | undefined }
+type Token = {
+  readonly namespace: string
+  readonly rules: readonly Rule[] | 'root'
+  readonly ttlMs: number | undefined
+  readonly renewable: boolean
+  /** Renewing leads no further than this. */
+  readonly maxAt: number
+  expiresAt: number | undefined
+}
+
+type NewToken = {
+  readonly namespace?: string
+  readonly rules: readonly Rule[] | 'root'
+  readonly ttlMs?: number
+  readonly maxTtlMs?: number
+  readonly renewable?: boolean
+}
 
 export type Tokens = ReturnType<typeof makeTokens>
 export type Visitor = {
@@ -19,9 +35,11 @@ export function makeTokens(now: () => Date) {
   return {
     now,
     all: tokens,
-    make({ namespace = '', rules, ttlMs }: { namespace?: string; rules: readonly Rule[] | 'root'; ttlMs?: number }) {
+    make({ namespace = '', rules, ttlMs, maxTtlMs = Infinity, renewable = ttlMs !== undefined }: NewToken) {
       const token = `s.${randomBytes(18).toString('base64url')}`
-      tokens.set(token, { namespace, rules, expiresAt: ttlMs === undefined ? undefined : now().getTime() + ttlMs })
+      const at = now().getTime()
+      const expiresAt = ttlMs === undefined ? undefined : at + ttlMs
+      tokens.set(token, { namespace, rules, ttlMs, renewable, maxAt: at + maxTtlMs, expiresAt })
       return token
     },
     revoke: (token: string): boolean => tokens.delete(token),

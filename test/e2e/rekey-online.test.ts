@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -33,6 +34,11 @@ for (const dialect of ['SQLite', 'PostgreSQL'] as const)
     const to = answers[1]?.to
     assert.equal((await before.api<{ rootKey: string }>('GET', '/vault/keys')).rootKey, to)
     assert.deepEqual([existsSync(`${keyFile}.next`), existsSync(join(folder, 'data', 'atlas.key'))], [false, !url])
+    // What the process says does not repeat the new key, as it did not repeat the old one.
+    const keyText = readFileSync(keyFile, 'utf8').trim()
+    await before.api('POST', '/secrets', { name: `copy of ${keyText}`, value: 'another value' })
+    const { text: shown } = await before.ask('GET', '/api/v1/secrets')
+    assert.deepEqual([shown.includes('copy of [secret]'), shown.includes(keyText)], [true, false])
     const moved = await before.cli(['vault', 'rewrap', '--json'])
     assert.equal(moved.code, 0, moved.stderr)
     const signedIn = await before.ask('POST', '/api/v1/login', { body: { username: 'admin', password } })
@@ -59,3 +65,35 @@ for (const dialect of ['SQLite', 'PostgreSQL'] as const)
     const last = await startAtlas(t, { folder, env: { ...env, ATLAS_SECRET_KEY_FILE: newFile } })
     await assertLogVerifies(t, last)
   })
+
+test('PostgreSQL: with two servers on one database the change is refused, and works when one has ended', async (t) => {
+  const [folder, url] = [newFolder(t), await freshPostgresUrl(t)]
+  const first = await startAtlas(t, { folder, env: { ATLAS_DATABASE_URL: url } })
+  const keyFile = join(folder, 'data', 'root.key')
+  const other = newFolder(t)
+  writeFileSync(join(other, 'root.key'), readFileSync(keyFile), { mode: 0o600 })
+  const env = { ATLAS_DATABASE_URL: url, ATLAS_SECRET_KEY_FILE: join(other, 'root.key') }
+  const second = await startAtlas(t, { folder: other, env })
+
+  const refused = await first.cli(['vault', 'rekey'])
+  assert.deepEqual(
+    [refused.code, /Another server works with this database/.test(refused.stderr)],
+    [1, true],
+    refused.stderr,
+  )
+  for (const atlas of [first, second]) await atlas.api('POST', '/vault/keys', {})
+  await second.stop()
+
+  const done = await first.cli(['vault', 'rekey'])
+  assert.deepEqual([done.code, /recovery-kit/.test(done.stdout)], [0, true], done.stderr)
+  const late = await runAtlas(['serve'], { folder: other, env: { ...env, ATLAS_PORT: '0' } })
+  assert.deepEqual([late.code, /unknown key/.test(late.stderr)], [2, true], late.stderr)
+})
+
+test('a key in the environment cannot be changed by the running server, which names the other way', async (t) => {
+  const key = randomBytes(32).toString('base64')
+  const atlas = await startAtlas(t, { env: { ATLAS_SECRET_KEY: key } })
+  const { code, stderr } = await atlas.cli(['vault', 'rekey'])
+  assert.equal(code, 1)
+  assert.match(stderr, /given in the environment.* Stop every server and run: atlas vault rekey --new-key-file/)
+})

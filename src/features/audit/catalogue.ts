@@ -141,6 +141,12 @@ export const catalogue = {
     means: 'The stored secret is damaged, or somebody moved or changed its row in the database.',
     fields: ['resource'],
   },
+  'vault.reference-failed': {
+    title: 'A value that is kept elsewhere could not be read',
+    means:
+      'A secret holds a reference, and its place did not give the value: it is gone, not allowed, or does not answer. Told once an hour for each secret.',
+    fields: ['resource', 'detail.detail'],
+  },
   'server.started': {
     title: 'A server started',
     means:
@@ -173,6 +179,17 @@ export const catalogue = {
     means:
       'It has cosigned more entries than the log has, or other ones: the database may have been put back to an earlier day.',
     fields: ['outcome', 'detail.witness', 'detail.fault'],
+  },
+  'log.sink-failed': {
+    title: 'A sink does not get its copies',
+    means:
+      'A receiver of copies of the log (syslog, webhook, object storage) does not take them. They are kept and sent later; the log itself is whole. At most one outage an hour is recorded.',
+    fields: ['outcome', 'resource', 'detail.fault', 'detail.next', 'detail.failures', 'detail.since'],
+  },
+  'log.sink-recovered': {
+    title: 'A sink gets its copies again',
+    means: 'The outage that was recorded last is over. What it missed is being sent.',
+    fields: ['outcome', 'resource', 'detail.next', 'detail.failures', 'detail.since'],
   },
   'audit.subject.forgotten': {
     title: 'A person was forgotten',
