@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Db } from '../../lib/db/database.ts'
+import { setBoxes } from '../../lib/db/set-boxes.ts'
 import { keyId } from '../../lib/envelope.ts'
 import { ringOf } from '../../lib/root-keys.ts'
 import { openCallKeys, sealAnew, sealCallKeys } from './approval.ts'
@@ -25,12 +26,8 @@ export async function rekeyApprovals(tx: Db, from: KeyObject, to: KeyObject, at:
       .orderBy('id')
       .limit(chunk)
       .execute()
-    for (const row of rows)
-      await db
-        .updateTable('approval')
-        .set(sealAnew(row, from, to))
-        .where('id', '=', row.id)
-        .execute()
+    const sealed = rows.map((row) => ({ id: row.id, ...sealAnew(row, from, to) }))
+    await setBoxes(tx, 'approval', ['request_box', 'review_box'], sealed)
     count += rows.length
     const last = rows.at(-1)
     if (!last || rows.length < chunk) return count
