@@ -55,6 +55,7 @@ import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
 import type { RootKey } from './lib/root-keys.ts'
 import { makeMetrics } from './metrics.ts'
+import { openReferences } from './referencing.ts'
 import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
 export const migrations = [
@@ -92,8 +93,26 @@ export async function makeApp(parts: Parts) {
   return { ...rooms, ...openDoors(parts, rooms) }
 }
 
-function openVault({ database, rootKey, now }: Parts, onIntegrityFailure: (id: string) => Promise<void>) {
-  return makeVault({ database, rootKey, now, onIntegrityFailure })
+function openVault(
+  { config, database, rootKey, now }: Parts,
+  metrics: ReturnType<typeof makeMetrics>,
+  record: (event: AuditEvent) => Promise<unknown> | undefined,
+) {
+  const references = openReferences(config, now)
+  const vault = makeVault({
+    database,
+    rootKey,
+    now,
+    references,
+    onIntegrityFailure: async (id) => {
+      metrics.integrityFailed()
+      await record({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
+    },
+    onReferenceFailure: async (id, detail) => {
+      await record({ code: 'vault.reference-failed', resource: { type: 'secret', id }, detail: { detail } })
+    },
+  })
+  return { vault, references }
 }
 
 type Open = Awaited<ReturnType<typeof openRooms>>
@@ -106,10 +125,7 @@ async function openRooms(parts: Parts) {
   await migrate(database, migrations, now)
   let audit: AuditLog | undefined
   const metrics = makeMetrics({ version: parts.version, token: config.ATLAS_METRICS_TOKEN })
-  const vault = openVault(parts, async (id) => {
-    metrics.integrityFailed()
-    await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
-  })
+  const { vault, references } = openVault(parts, metrics, (event) => audit?.append(event))
   await vault.init()
   const redact = (value: unknown) => vault.redact(parts.redact(value))
   const log = parts.makeLog(redact)
@@ -151,7 +167,7 @@ async function openRooms(parts: Parts) {
   await connections.refreshWritable()
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
   const invoke = metrics.counted(gate.invoke, gate.catalog)
-  const guards = { vault, audit, identity, limiter, usage, policy, approvals }
+  const guards = { vault, references, audit, identity, limiter, usage, policy, approvals }
   const records = { record, recordDelivery, settle }
   return {
     ...gate,
