@@ -129,11 +129,11 @@ for (const dialect of ['SQLite', 'PostgreSQL'] as const)
     assert.deepEqual([files(), content()], [['root.key', 'root.key.next'], before])
   })
 
-for (const of of ['another root key', 'this root key'] as const)
-  test(`SQLite: a kept key of another file, for ${of}, is removed by the next start`, async (t) => {
+for (const owner of ['another root key', 'this root key'] as const)
+  test(`SQLite: a kept key of another file, for ${owner}, is removed by the next start`, async (t) => {
     const world = await makeWorld(t, 'SQLite')
     // A change with the server stopped that was killed at its end leaves the first, a file that was put in its place the second.
-    keepFileKey(world.path, randomBytes(32), [of === 'this root key' ? world.before : newKey()])
+    keepFileKey(world.path, randomBytes(32), [owner === 'this root key' ? world.before : newKey()])
     await init(world.config, '0')
     assert.ok(!existsSync(join(world.data, 'atlas.key')))
     assert.deepEqual(await codes(world, world.before), [])
