@@ -5,6 +5,12 @@ import { referencedIn, referenceFaults, referenceSettings } from './config-refer
 import { sealFaults, sealSettings, standardNames } from './config-seals.ts'
 import { isLoopback, sinkFaults, sinkSettings } from './config-sinks.ts'
 import { Secret } from './core/secret.ts'
+import {
+  parseDetailRetention,
+  parseEntryRetention,
+  RetentionError,
+  retentionConflict,
+} from './features/audit/retention-policy.ts'
 import { NoteError } from './lib/signed-note.ts'
 import { type Policy, parsePolicy } from './lib/tlog-policy.ts'
 
@@ -83,6 +89,8 @@ export const settings = {
     .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, 'must look like atlas.example.org/audit')
     .optional(),
   ATLAS_AUDIT_POLICY: z.string().transform(toPolicy).optional(),
+  ATLAS_AUDIT_RETENTION: retention(parseEntryRetention).optional(),
+  ATLAS_AUDIT_DETAIL_RETENTION: retention(parseDetailRetention).optional(),
   ...sinkSettings,
   ATLAS_ALLOW_LOOPBACK_CONNECTIONS: z.stringbool().default(false),
   ...referenceSettings({ secret, list, httpsOrLoopback }),
@@ -178,6 +186,9 @@ function crossFaults(config: z.output<typeof Config>): string[] {
   if (config.ATLAS_SEALED && config.ATLAS_SECRET_KEY)
     faults.push('ATLAS_SEALED waits for the root key in shares, so ATLAS_SECRET_KEY must not be set')
   faults.push(...sealFaults(config))
+  const { ATLAS_AUDIT_RETENTION: entries, ATLAS_AUDIT_DETAIL_RETENTION: details } = config
+  const conflict = retentionConflict({ ...(entries !== undefined && { entries }), ...details })
+  if (conflict !== undefined) faults.push(`ATLAS_AUDIT_DETAIL_RETENTION: ${conflict} (ATLAS_AUDIT_RETENTION)`)
   const proxied = config.ATLAS_TRUSTED_PROXIES.length > 0
   if (config.ATLAS_TRUSTED_PROXIES.some((range) => /\/0+$/.test(range)))
     faults.push('ATLAS_TRUSTED_PROXIES: a range that holds every address trusts everybody; name the proxies')
@@ -288,6 +299,19 @@ function toPolicy(text: string, context: z.RefinementCtx): Policy {
     context.addIssue(error.message)
     return z.NEVER
   }
+}
+
+/** A retention in days, or the plain words why it is none. */
+function retention<T>(parse: (text: string) => T) {
+  return z.string().transform((text, context): T => {
+    try {
+      return parse(text)
+    } catch (error) {
+      if (!(error instanceof RetentionError)) throw error
+      context.addIssue(error.message)
+      return z.NEVER
+    }
+  })
 }
 
 function toSeconds(text: string): number {
