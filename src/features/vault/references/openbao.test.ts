@@ -13,7 +13,12 @@ import { keepMs, makeReferences } from './resolver.ts'
 const value = 'nbt_0123456789.abcdefghijklmnop'
 const minute = 60_000
 
-type Options = { readonly token?: string; readonly namespace?: string; readonly url?: string; readonly ca?: string }
+type Options = {
+  readonly token?: string | (() => Secret)
+  readonly namespace?: string
+  readonly url?: string
+  readonly ca?: string
+}
 
 async function world(t: TestContext) {
   let at = Date.now()
@@ -37,7 +42,7 @@ async function world(t: TestContext) {
       send: makeOutbound({ ca }),
       url,
       namespace,
-      token: new Secret(token),
+      token: typeof token === 'string' ? () => new Secret(token) : token,
       kv: ['secret/atlas/', 'secret/exact', 'nested/kv:x/', 'database/static/'],
       leases: ['database/creds/atlas', 'secret/leased'],
       now: clock.now,
@@ -235,6 +240,24 @@ test('vault://: the token is renewed before it ends, as long as that is possible
   clock.forward(31 * minute)
   await assert.rejects(references.tend(), /refuses it/)
   assert.equal(await read('secret/atlas/lab#token'), refused)
+})
+
+test('vault://: another token in its place is used at once and kept alive like the first', async (t) => {
+  const { bao, clock, rules, open, asked } = await world(t)
+  bao.kv.put('atlas/lab', { token: value })
+  let token = bao.rootToken
+  const { references, read } = open({ token: () => new Secret(token) })
+  await references.tend()
+  bao.tokens.revoke(token)
+  assert.equal(await read('secret/atlas/lab#token'), refused)
+  token = bao.tokens.make({ rules, ttlMs: 30 * minute })
+  assert.equal(await read('secret/atlas/lab#token'), value)
+  asked()
+  await references.tend()
+  clock.forward(20 * minute)
+  await references.tend()
+  const [look, renew] = ['GET auth/token/lookup-self', 'PUT auth/token/renew-self']
+  assert.deepEqual(asked(), [look, renew, renew])
 })
 
 test('vault://: a token that ends or cannot be renewed is not asked for again and again', async (t) => {
