@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
 import { connectors } from './connectors/index.ts'
@@ -42,6 +41,7 @@ import { usageActions } from './features/usage/actions.ts'
 import { usageMigrations } from './features/usage/migrations.ts'
 import { makeUsage, type Usage } from './features/usage/usage.ts'
 import { vaultActions } from './features/vault/actions.ts'
+import type { Rekeyed } from './features/vault/key-actions.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
 import { vaultMigrations } from './features/vault/migrations.ts'
 import { makeVault } from './features/vault/vault.ts'
@@ -52,6 +52,7 @@ import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
+import type { RootKey } from './lib/root-keys.ts'
 import { makeMetrics } from './metrics.ts'
 import { openReferences } from './referencing.ts'
 import { makeReceiver, makeRefusalRecords } from './strangers.ts'
@@ -71,7 +72,9 @@ export const migrations = [
 type Parts = {
   readonly config: Config
   readonly database: Database
-  readonly rootKey: KeyObject
+  readonly rootKey: RootKey
+  /** Makes what changes the root key; without it this server cannot. */
+  readonly makeRekey?: (log: AuditLog) => () => Promise<Rekeyed>
   readonly tls?: { readonly cert: string; readonly key: string }
   readonly makeLog: (redact: (value: unknown) => unknown) => Log
   /** Takes out the secrets of the configuration; those of the vault are the vault's matter. */
@@ -129,7 +132,7 @@ async function openRooms(parts: Parts) {
   const record = (event: AuditEvent) => audit.append(event)
   const { recordRefusal, recordFailure, recordDelivery, settle } = makeRefusalRecords({ record, now, log })
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
-  const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
+  const approvals = openApprovals(parts, vault)
   const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
   const { inventory, connections } = openSystems(parts, vault, log, record)
   const identity = openIdentity(parts, limiter, record, recordFailure, {
@@ -151,6 +154,7 @@ async function openRooms(parts: Parts) {
     findings,
     connections,
     vault,
+    rekey: parts.makeRekey?.(audit),
     identity,
     usage,
     policy,
@@ -226,6 +230,7 @@ type Acting = {
   readonly findings: Findings
   readonly connections: ReturnType<typeof makeConnections>
   readonly vault: ReturnType<typeof makeVault>
+  readonly rekey: (() => Promise<Rekeyed>) | undefined
   readonly identity: Identity
   readonly usage: Usage
   readonly policy: ReturnType<typeof makePolicy>
@@ -235,14 +240,14 @@ type Acting = {
 }
 
 function listActions(rooms: Acting): readonly Action[] {
-  const { inventory, findings, connections, vault, identity, usage, policy, approvals, audit, exports } = rooms
+  const { inventory, findings, connections, vault, rekey, identity, usage, policy, approvals, audit, exports } = rooms
   const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
     ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
     ...findingActions({ findings, ...naming }),
     ...briefActions({ inventory, connectionName: nameOf(connections) }),
     ...connectionActions({ connections }),
-    ...vaultActions({ vault }),
+    ...vaultActions({ vault, rekey }),
     ...identityActions(identity),
     ...usageActions(usage),
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
@@ -318,6 +323,11 @@ function openGate(rooms: Rooms) {
     onBug: (error, { requestId }, action) => log.error({ err: error, requestId, action }, 'a call failed unexpectedly'),
   })
   return { catalog: gate.catalog, invoke, visible: makeVisible(gate), check: makeCheck(gate) }
+}
+
+function openApprovals({ database, rootKey, now }: Parts, vault: ReturnType<typeof makeVault>) {
+  const { fingerprint: hashSecret, rootKeyIn } = vault
+  return makeApprovals({ database, rootKey, rootKeyIn, now, ttlMs: 24 * 3_600_000, hashSecret })
 }
 
 function openIdentity(

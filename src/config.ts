@@ -2,6 +2,7 @@ import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { referencedIn, referenceFaults, referenceSettings } from './config-references.ts'
+import { sealFaults, sealSettings, standardNames } from './config-seals.ts'
 import { Secret } from './core/secret.ts'
 import { NoteError } from './lib/signed-note.ts'
 import { type Policy, parsePolicy } from './lib/tlog-policy.ts'
@@ -47,6 +48,7 @@ export const settings = {
   ATLAS_SECRET_KEY: secret.optional(),
   ATLAS_SECRET_KEY_PREVIOUS: secret.optional(),
   ATLAS_SEALED: z.stringbool().default(false),
+  ...sealSettings({ secret, url: httpsOrLoopback }),
   ATLAS_SESSION_SECRET: z
     .string()
     .min(32, 'must have 32 characters or more; make one with: atlas secrets gen')
@@ -96,6 +98,7 @@ export const aliases: Readonly<Record<string, keyof typeof settings>> = {
   INFRAGENIUS_HOST: 'ATLAS_HOST',
   INFRAGENIUS_PORT: 'ATLAS_PORT',
   INFRAGENIUS_LOG_LEVEL: 'ATLAS_LOG_LEVEL',
+  ...standardNames,
 }
 
 const Config = z.strictObject(settings)
@@ -148,8 +151,8 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
       continue
     }
     origins[target] = name
-    if (alias) notices.push(`${name} is read as ${target}; please rename it`)
-    const text = isFile ? readValueFile(name, value, faults, target.startsWith('ATLAS_SECRET_KEY')) : value
+    if (alias && !Object.hasOwn(standardNames, base)) notices.push(`${name} is read as ${target}; please rename it`)
+    const text = isFile ? readValueFile(name, value, faults, opensRootKey.test(target)) : value
     if (text !== undefined && text !== '') values[target] = text
   }
   const result = Config.safeParse(values)
@@ -180,6 +183,7 @@ function crossFaults(config: z.output<typeof Config>): string[] {
     faults.push('ATLAS_SSL_CERTFILE and ATLAS_SSL_KEYFILE belong together; set both or none')
   if (config.ATLAS_SEALED && config.ATLAS_SECRET_KEY)
     faults.push('ATLAS_SEALED waits for the root key in shares, so ATLAS_SECRET_KEY must not be set')
+  faults.push(...sealFaults(config))
   const proxied = config.ATLAS_TRUSTED_PROXIES.length > 0
   if (config.ATLAS_TRUSTED_PROXIES.some((range) => /\/0+$/.test(range)))
     faults.push('ATLAS_TRUSTED_PROXIES: a range that holds every address trusts everybody; name the proxies')
@@ -239,12 +243,15 @@ function readEnvFile(path: string | undefined, faults: string[]): Record<string,
   return values
 }
 
+/** Whoever reads one of these can get at the root key, and so at everything. */
+const opensRootKey = /^ATLAS_(SECRET_KEY|TRANSIT_TOKEN$|AWS_SECRET_ACCESS_KEY$|AWS_SESSION_TOKEN$|PKCS11_PIN$)/
+
 function readValueFile(name: string, path: string, faults: string[], isKey: boolean): string | undefined {
   try {
     const { mode } = statSync(path)
     if (isKey && mode & 0o077) {
       faults.push(
-        `${name}: the root key can be read by others (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${path}`,
+        `${name}: what opens the root key can be read by others (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${path}`,
       )
       return undefined
     }

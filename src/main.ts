@@ -28,8 +28,20 @@ const local: Local = {
     const read = config()
     return (await rooms()).init(read, version)
   },
+  hasPreviousKey() {
+    try {
+      return config().ATLAS_SECRET_KEY_PREVIOUS !== undefined
+    } catch (error) {
+      if (error instanceof ConfigError) return false // whoever works with the configuration says what is wrong with it
+      throw error
+    }
+  },
   async rekey(files) {
     return (await import('./rekey.ts')).rekey(config(), files)
+  },
+  seal: {
+    wrap: async () => (await import('./sealing.ts')).sealRootKey(config()),
+    unwrap: async (keyFile) => (await import('./sealing.ts')).unsealToFile(config(), keyFile),
   },
   recovery: {
     make: async (kit) => (await import('./recovery.ts')).makeKit(config(), kit),

@@ -45,8 +45,7 @@ export function fileSource(path: string): KeySource {
     read: async () => readKeyFile(path),
     staging: {
       async stage(key) {
-        if (isMounted(real()))
-          throw new NotReplaceable(`The key file ${path} is mounted by itself, so it cannot be replaced`)
+        if (isMounted(real())) throw new NotReplaceable('The key file is mounted by itself, so it cannot be replaced')
         try {
           // Whole or not at all: half a key would stop the next start.
           rmSync(`${next()}.new`, { force: true })
@@ -56,7 +55,7 @@ export function fileSource(path: string): KeySource {
         } catch (cause) {
           const { code } = cause as NodeJS.ErrnoException
           if (code === undefined || !['EACCES', 'EPERM', 'EROFS'].includes(code)) throw cause
-          throw new NotReplaceable(`The folder of the key file ${path} cannot be written (${code})`, { cause })
+          throw new NotReplaceable(`The folder of the key file cannot be written (${code})`, { cause })
         }
       },
       staged: async () => (lstatSync(next(), { throwIfNoEntry: false }) ? readKeyFile(next()) : undefined),

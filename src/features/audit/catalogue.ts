@@ -85,6 +85,12 @@ export const catalogue = {
     means: 'From here until vault.rekeyed the keys open with the old or the new root key.',
     fields: ['detail.rootKey'],
   },
+  'vault.rekey-undone': {
+    title: 'The change of the root key was undone',
+    means:
+      'It did not come to its end. Every key is sealed for the root key from before, and the new one opens nothing.',
+    fields: ['detail.rootKey'],
+  },
   'vault.rekeyed': {
     title: 'The root key was changed',
     means: 'Every key is sealed for the new root key; the old one opens nothing any more.',
@@ -143,8 +149,9 @@ export const catalogue = {
   },
   'server.started': {
     title: 'A server started',
-    means: 'The first entry of a run. Two starts of one run are never seen.',
-    fields: ['resource', 'detail.version'],
+    means:
+      'The first entry of a run. Two starts of one run are never seen. `unsealed` says who gave the root key, where it does not lie in the clear: `shares`, `transit`, `aws-kms` or `pkcs11`.',
+    fields: ['resource', 'detail.version', 'detail.unsealed'],
   },
   'server.stopped': {
     title: 'A server stopped in order',

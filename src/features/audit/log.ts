@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
-import type { Database } from '../../lib/db/database.ts'
+import type { Database, Db } from '../../lib/db/database.ts'
 import { makeOutbound } from '../../lib/outbound.ts'
+import type { RootKey } from '../../lib/root-keys.ts'
 import type { Policy } from '../../lib/tlog-policy.ts'
 import { makeCheckpoints, sizeOf } from './checkpoints.ts'
 import { makeCommitter } from './commit.ts'
@@ -26,7 +27,7 @@ import { makeWitnesses } from './witnesses.ts'
 export type LogParts = {
   readonly database: Database
   /** 32 bytes. The signing key, the subjects' keys and the head's MAC are sealed or derived with keys derived from it. */
-  readonly rootKey: KeyObject
+  readonly rootKey: RootKey
   readonly now: () => Date
   /** The log's name in its checkpoints, fixed at first open. Default: `infrastructure-atlas/` and a random id. */
   readonly origin?: string
@@ -83,6 +84,7 @@ export async function openLog(parts: LogParts) {
      * one connection, and the log needs it.
      */
     append,
+    rekey: makeRekey({ committer, now }),
     /** Says in the log that this process runs, and that it ends; between the two it signs when it holds the lease. */
     async start(detail: Readonly<Record<string, unknown>>): Promise<void> {
       await presence.start(detail)
@@ -119,6 +121,17 @@ export async function openLog(parts: LogParts) {
       await committer.close()
     },
   }
+}
+
+type Rekeying = { readonly committer: ReturnType<typeof makeCommitter>; readonly now: () => Date }
+
+function makeRekey({ committer, now }: Rekeying) {
+  /**
+   * Records `event` and makes `change` in the same transaction, which ends with the log under the root key `to`. `change` puts
+   * all rows under it. No other writer of the log runs meanwhile.
+   */
+  return (event: AuditEvent, to: KeyObject, change: (tx: Db) => Promise<void>): Promise<{ index: number }> =>
+    committer.add(draftOf(event, now().toISOString()), ({ reader }) => change(reader as unknown as Db), to)
 }
 
 async function statusOf(reader: ReturnType<typeof makeReader>, lease: Lease, now: Date) {

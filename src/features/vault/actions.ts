@@ -3,7 +3,7 @@ import { type Action, defineAction } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
 import { type Secret, SecretValue } from '../../core/secret.ts'
 import { incidentActions } from './incident-actions.ts'
-import { keyActions } from './key-actions.ts'
+import { keyActions, type Rekey } from './key-actions.ts'
 import { type Given, ReferenceText, schemes } from './references/reference.ts'
 import type { Vault } from './vault.ts'
 
@@ -28,10 +28,11 @@ type Parts = {
     | 'incidentSecrets'
     | 'closeIncident'
   >
+  readonly rekey?: Rekey | undefined
 }
 
 /** The actions on secrets. Values go in; `vault.secrets.reveal` is the only one that lets a value out. */
-export function vaultActions({ vault }: Parts): readonly Action[] {
+export function vaultActions({ vault, rekey }: Parts): readonly Action[] {
   return [
     listSecrets(vault),
     putSecret(vault),
@@ -41,7 +42,7 @@ export function vaultActions({ vault }: Parts): readonly Action[] {
     reveal(vault),
     setRotation(vault),
     showUsage(vault),
-    ...keyActions(vault),
+    ...keyActions(vault, rekey),
     ...incidentActions(vault),
   ]
 }

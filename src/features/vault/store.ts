@@ -85,6 +85,11 @@ export function makeVaultStore({ db, dialect, exclusive }: Omit<Database, 'close
 
 export type VaultRows = ReturnType<typeof rows>
 
+/** The tables inside somebody else's transaction. */
+export function rowsIn(tx: Db): VaultRows {
+  return rows(tx.withTables<Tables>())
+}
+
 function rows(db: VaultDb) {
   return {
     ...keyRows(db),

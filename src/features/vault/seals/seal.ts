@@ -18,6 +18,7 @@ const reasons = {
   sealed: 'is sealed itself',
   busy: 'answers that it has too much to do',
   denied: 'refuses: what Atlas signs in with is wrong, has expired, or may not use this key',
+  'wrong-pin': 'does not take the PIN: it is wrong, has expired, or is locked',
   'no-such-key': 'has no such key',
   'key-disabled': 'does not use this key now: it is disabled, or about to be deleted',
   'unsafe-key':

@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
-import { rootKeyFingerprint } from '../../../lib/root-key.ts'
+import { rootKeyFingerprint, syncFolder } from '../../../lib/root-key.ts'
 import { type Binding, type Seal, SealError } from './seal.ts'
 
 // `root.sealed`: the root key as its provider wrapped it. Without the provider nothing in it is secret.
@@ -60,7 +60,6 @@ export async function unwrapRootKey(seal: Seal, sealed: SealedKey): Promise<KeyO
     )
   const plain = await seal.unwrap(sealed.wrapped, bindingOf(sealed.fingerprint))
   try {
-    if (plain.length !== 32) throw new SealError('wrong-ciphertext', seal)
     const key = createSecretKey(plain)
     // Who may use the provider's key could have wrapped another root key with it.
     if (rootKeyFingerprint(key) !== sealed.fingerprint) throw new SealError('wrong-ciphertext', seal)
@@ -103,25 +102,19 @@ export function writeSealedFile(path: string, sealed: SealedKey, { replace }: { 
     try {
       writeSync(file, `${JSON.stringify(sealed, null, 2)}\n`)
       fsyncSync(file)
+      if (replace) renameSync(draft, path)
+      else linkSync(draft, path)
     } finally {
       closeSync(file)
+      rmSync(draft, { force: true })
     }
-    if (replace) renameSync(draft, path)
-    else linkSync(draft, path)
+    syncFolder(dirname(path))
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new BadSealedFile(
       code === 'EEXIST' ? `${path} exists already; it is not overwritten` : `${path} cannot be written (${code})`,
       { cause: error },
     )
-  } finally {
-    rmSync(draft, { force: true })
-  }
-  const folder = openSync(dirname(path), constants.O_RDONLY)
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
   }
 }
 
