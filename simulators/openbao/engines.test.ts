@@ -77,7 +77,10 @@ test('a lease lives until it ends, is revoked, or its token ends; it is renewed 
   bao.forward(510_000)
   assert.deepEqual([lives(), (await renew(id)).errors], [false, ['lease not found']])
 
+  const look = (of: string | undefined) => ask('PUT', 'sys/leases/lookup', { lease_id: of }, token)
+  assert.deepEqual((await look(id)).errors, ['invalid lease'])
   const second = await take()
+  assert.equal((await look(second.lease_id)).data?.['renewable'], true)
   assert.equal((await ask('PUT', 'sys/leases/revoke', { lease_id: second.lease_id }, token)).status, 403)
   assert.equal((await ask('PUT', 'sys/leases/revoke', { lease_id: second.lease_id })).status, 204)
   assert.equal((await renew(second.lease_id)).status, 400)

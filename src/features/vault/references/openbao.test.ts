@@ -325,6 +325,16 @@ test('vault://: a lease that was revoked there is replaced when the system refus
   assert.ok(bao.database.accepts(await read(username), await read(password)))
 })
 
+test('vault://: a lease that still stands is not given up when a system refuses something', async (t) => {
+  const { bao, clock, open, asked } = await world(t)
+  const { references, read } = open()
+  const secret = await read(password)
+  clock.forward(10_000)
+  assert.equal(await references.hasChanged(`vault://${password}`, new Secret(secret)), false)
+  assert.deepEqual([await read(password), bao.leases.standing().length], [secret, 1])
+  assert.deepEqual(ofLeases(asked()), [creds, 'PUT sys/leases/lookup'])
+})
+
 test('vault://: a lease that cannot be renewed is not', async (t) => {
   const { bao, clock, open, asked } = await world(t)
   Object.assign(bao.database.rules, { ttlMs: 10 * minute, renewable: false })
