@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { startLockedBucket } from '../../../../simulators/audit-receivers/s3.ts'
 import { startWebhookReceiver } from '../../../../simulators/audit-receivers/webhook.ts'
@@ -118,6 +119,8 @@ test('full bundles go at once, the end of the log at its own pace and at a stop'
     assert.ok(bucket.objects.has('hub/tile/entries/001'))
     const [sink] = (await log.status()).sinks
     assert.deepEqual(sizesIn(bucket), [1])
+    // Until nothing is under way: the stop itself must see to the rest.
+    await sleep(500)
     assert.ok((sink?.lagEntries ?? 0) > 0)
   })
   assert.deepEqual(sizesIn(bucket), [1, 602])
