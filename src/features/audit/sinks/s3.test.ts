@@ -145,6 +145,18 @@ test('object storage that fails in the middle gets the rest, and finds what it h
   assert.ok(bucket.refused.includes('PreconditionFailed'))
 })
 
+test('object storage that refuses one object is not asked for all the others', async (t) => {
+  const bucket = await bucketOf(t)
+  const db = await freshSqlite(t, auditMigrations)
+  bucket.faults.plan({ kind: '500', count: 1_000_000, path: '/atlas-audit/hub' })
+  await withSinks(db, { sinks: {} }, (log) => appendMany(log, 2_000))
+  const sinks = { ...to(bucket), pace: { tailMs: 1, retryMs: 600_000, longestRetryMs: 600_000 } }
+  await withSinks(db, { sinks }, async (log) => {
+    await until(async () => (await log.status()).sinks[0]?.failures === 1, 'it fails')
+    assert.equal(bucket.requests.filter(({ method }) => method === 'PUT').length, 4)
+  })
+})
+
 test('a bucket without object lock gets nothing, and it is said', async (t) => {
   const bucket = await bucketOf(t, { isLocked: false })
   const db = await freshSqlite(t, auditMigrations)
