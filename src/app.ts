@@ -15,6 +15,7 @@ import { auditActions } from './features/audit/actions.ts'
 import type { AuditEvent } from './features/audit/event.ts'
 import { type AuditLog, openLog } from './features/audit/log.ts'
 import { auditMigrations } from './features/audit/migrations.ts'
+import type { Keep } from './features/audit/retention-policy.ts'
 import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
@@ -55,6 +56,7 @@ import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
 import type { RootKey } from './lib/root-keys.ts'
 import { makeMetrics } from './metrics.ts'
+import { openReferences } from './referencing.ts'
 import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
 export const migrations = [
@@ -92,8 +94,32 @@ export async function makeApp(parts: Parts) {
   return { ...rooms, ...openDoors(parts, rooms) }
 }
 
-function openVault({ database, rootKey, now }: Parts, onIntegrityFailure: (id: string) => Promise<void>) {
-  return makeVault({ database, rootKey, now, onIntegrityFailure })
+function openVault(
+  { config, database, rootKey, now }: Parts,
+  metrics: ReturnType<typeof makeMetrics>,
+  record: (event: AuditEvent) => Promise<unknown> | undefined,
+) {
+  const references = openReferences(config, now)
+  const vault = makeVault({
+    database,
+    rootKey,
+    now,
+    references,
+    onIntegrityFailure: async (id) => {
+      metrics.integrityFailed()
+      await record({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
+    },
+    onReferenceFailure: async (id, detail) => {
+      await record({ code: 'vault.reference-failed', resource: { type: 'secret', id }, detail: { detail } })
+    },
+  })
+  return { vault, references }
+}
+
+/** Free text of callers can be a secret that was typed into the wrong field; the log never forgets. */
+function withoutSecrets(event: AuditEvent, redact: (value: unknown) => unknown): AuditEvent {
+  const { resource, detail } = redact({ resource: event.resource, detail: event.detail }) as AuditEvent
+  return { ...event, ...(resource && { resource }), ...(detail && { detail }) }
 }
 
 type Open = Awaited<ReturnType<typeof openRooms>>
@@ -106,15 +132,12 @@ async function openRooms(parts: Parts) {
   await migrate(database, migrations, now)
   let audit: AuditLog | undefined
   const metrics = makeMetrics({ version: parts.version, token: config.ATLAS_METRICS_TOKEN })
-  const vault = openVault(parts, async (id) => {
-    metrics.integrityFailed()
-    await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
-  })
+  const { vault, references } = openVault(parts, metrics, (event) => audit?.append(event))
   await vault.init()
   const redact = (value: unknown) => vault.redact(parts.redact(value))
   const log = parts.makeLog(redact)
   audit = await openAudit(parts, log)
-  const record = (event: AuditEvent) => audit.append(event)
+  const record = (event: AuditEvent) => audit.append(withoutSecrets(event, redact))
   const { recordRefusal, recordFailure, recordDelivery, settle } = makeRefusalRecords({ record, now, log })
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = openApprovals(parts, vault)
@@ -151,8 +174,8 @@ async function openRooms(parts: Parts) {
   await connections.refreshWritable()
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
   const invoke = metrics.counted(gate.invoke, gate.catalog)
-  const guards = { vault, audit, identity, limiter, usage, policy, approvals }
-  const records = { record, recordDelivery, settle }
+  const guards = { vault, references, audit, identity, limiter, usage, policy, approvals }
+  const records = { record, recordDelivery, settle, redact }
   return {
     ...gate,
     invoke,
@@ -172,7 +195,8 @@ async function openRooms(parts: Parts) {
 /** The ways in. */
 function openDoors(parts: Parts, rooms: Open) {
   const { audit, identity, limiter, connections, exports, actions, invoke, visible, check, record, log } = rooms
-  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
+  const { redact } = rooms
+  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, redact, version: parts.version, log })
   const http = makeHttpDoor({
     actions,
     invoke,
@@ -192,9 +216,18 @@ function openDoors(parts: Parts, rooms: Open) {
     log,
     version: parts.version,
   })
-  const due = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep } }
+  const due = {
+    connections: connections.syncs,
+    exports: { due: exports.plans.due, sweep: exports.sweep },
+    retention: rooms.audit.retention,
+  }
   const schedule = makeSchedule({ ...due, invoke, systemPrincipal: rooms.system, log })
   return { http, mcp, schedule }
+}
+
+/** How long the audit log keeps what. */
+function keepOf({ ATLAS_AUDIT_RETENTION: entries, ATLAS_AUDIT_DETAIL_RETENTION: details }: Config): Keep {
+  return { ...details, ...(entries !== undefined && { entries }) }
 }
 
 function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise<AuditLog> {
@@ -206,6 +239,7 @@ function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise
     ...(origin !== undefined && { origin }),
     ...(config.ATLAS_AUDIT_POLICY && { policy: config.ATLAS_AUDIT_POLICY }),
     sinks: sinksOf(config),
+    keep: keepOf(config),
     onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
     onFault: (error) => log.warn({ err: error }, 'something beside the audit log failed and is tried again'),
   })

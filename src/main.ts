@@ -40,6 +40,10 @@ const local: Local = {
   async rekey(files) {
     return (await import('./rekey.ts')).rekey(config(), files)
   },
+  seal: {
+    wrap: async () => (await import('./sealing.ts')).sealRootKey(config()),
+    unwrap: async (keyFile) => (await import('./sealing.ts')).unsealToFile(config(), keyFile),
+  },
   recovery: {
     make: async (kit) => (await import('./recovery.ts')).makeKit(config(), kit),
     verify: async (files) => (await import('./recovery.ts')).verifyKit(config(), files),

@@ -17,8 +17,8 @@ export async function makeKit(
   config: Config,
   { shares: count, threshold, folder }: Kit,
 ): Promise<Record<string, unknown>> {
-  const key = await findRootKey(config)
   if (existsSync(folder)) throw new StartError(`${folder} exists already; name a new folder`)
+  const key = await findRootKey(config)
   const fingerprint = rootKeyFingerprint(key)
   const shares = sharesOf(key, threshold, count)
   mkdirSync(folder, { mode: 0o700 })

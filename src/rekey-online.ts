@@ -3,6 +3,7 @@ import type { Config } from './config.ts'
 import { Problem } from './core/problem.ts'
 import type { AuditLog } from './features/audit/log.ts'
 import type { Rekeyed } from './features/vault/key-actions.ts'
+import { SealError } from './features/vault/seals/seal.ts'
 import { type Database, findFileKey } from './lib/db/database.ts'
 import { keepFileKey } from './lib/db/file-key.ts'
 import { InUse } from './lib/db/presence.ts'
@@ -40,6 +41,7 @@ export function makeOnlineRekey(parts: Parts): () => Promise<Rekeyed> {
     try {
       return await parts.alone((isStillAlone) => change(parts, staging, isStillAlone))
     } catch (error) {
+      if (error instanceof SealError) throw new Problem('upstream-failed', error.message, { cause: error })
       if (error instanceof NotReplaceable) throw new Problem('conflict', `${error.message}. ${offlineWay}`)
       if (!(error instanceof InUse)) throw error
       throw new Problem('conflict', `Another server works with this database. ${offlineWay}`)

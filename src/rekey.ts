@@ -23,6 +23,10 @@ export type RekeyFiles = { readonly oldKeyFile?: string | undefined; readonly ne
 export async function rekey(config: Config, files: RekeyFiles): Promise<Record<string, unknown>> {
   if (!config.ATLAS_DATABASE_URL && !existsSync(filePath(config)))
     throw new StartError(`There is no database in ${config.ATLAS_DATA_DIR}, so there is no key to change`)
+  if (config.ATLAS_SEAL && !(files.oldKeyFile && files.newKeyFile))
+    throw new StartError(
+      'The root key is wrapped by a seal, and no server answers. Start the server, and run this again (docs/operate/seals.md).',
+    )
   readKeys(config, files) // what is wrong with them is said before anything is touched
   const { release } = await hold(config, 'exclusive')
   try {

@@ -5,7 +5,8 @@ import type { Config } from './config.ts'
 import { type Database, openPostgres, openSqlite, type PostgresTarget, UnknownKey } from './lib/db/database.ts'
 import { type Alone, holdFolder, holdPostgres, InUse } from './lib/db/presence.ts'
 import { createKeyFile } from './lib/root-key.ts'
-import { environmentSource, fileSource, type KeySource, sharesSource } from './root-key-source.ts'
+import { environmentSource, fileSource, type KeySource } from './root-key-source.ts'
+import { asStartError, sealedSource } from './sealed-source.ts'
 import { StartError } from './start-error.ts'
 
 // Where the data lies and what opens it.
@@ -18,9 +19,13 @@ export function say(text: string): void {
 export const keyPath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'root.key')
 export const filePath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'atlas.db')
 
-/** Where the root key of this configuration comes from. A server that was unsealed has its key from people. */
-export function keySource(config: Config, unsealed?: KeyObject): KeySource {
-  if (unsealed) return sharesSource(unsealed)
+/** Where the root key of this configuration comes from. */
+export function keySource(config: Config): KeySource {
+  return sealedSource(config) ?? plainSource(config)
+}
+
+/** The root key in the clear, whether or not a seal is configured. */
+export function plainSource(config: Config): KeySource {
   const { ATLAS_SECRET_KEY: given, keyFile } = config
   // A pipe that the key was read from holds it no more.
   if (given && !(keyFile !== undefined && statSync(keyFile).isFile())) return environmentSource(given)
@@ -29,7 +34,7 @@ export function keySource(config: Config, unsealed?: KeyObject): KeySource {
 
 /** The root key that is there, for commands that need no data. */
 export async function findRootKey(config: Config): Promise<KeyObject> {
-  if (!config.ATLAS_SECRET_KEY && !existsSync(keyPath(config)))
+  if (!config.ATLAS_SEAL && !config.ATLAS_SECRET_KEY && !existsSync(keyPath(config)))
     throw new StartError('There is no root key. Give it in ATLAS_SECRET_KEY or ATLAS_SECRET_KEY_FILE.')
   const { staging, read } = keySource(config)
   const { key, staged } = await readable(async () => ({ key: await read(), staged: await staging?.staged() }))
@@ -43,7 +48,8 @@ async function readable<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read()
   } catch (error) {
-    if (error instanceof StartError) throw error
+    const known = asStartError(error)
+    if (known instanceof StartError) throw known
     throw new StartError(`Root key: ${(error as Error).message}`, { cause: error })
   }
 }
@@ -109,6 +115,11 @@ export function openDatabase(config: Config, rootKey: KeyObject): Database {
 }
 
 export function unknownKey(config: Config, cause: Error): StartError {
+  if (config.ATLAS_SEAL)
+    return new StartError(
+      'unknown key: this data hangs on another root key than the wrapped one. Bring the file from the server that runs, or recover the root key from its kit. Nothing was changed.',
+      { cause },
+    )
   return new StartError(
     config.ATLAS_SECRET_KEY_PREVIOUS
       ? 'unknown key: this data does not hang on this root key yet. Change it with: atlas vault rekey. Nothing was changed.'

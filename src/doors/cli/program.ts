@@ -43,6 +43,8 @@ export type Local = {
   readonly hasPreviousKey: () => boolean
   /** Changes the root key of the data that is configured here. */
   readonly rekey: (files: { oldKeyFile?: string; newKeyFile?: string }) => Promise<Json>
+  /** The root key wrapped by a provider, and back. */
+  readonly seal: { readonly wrap: () => Promise<Json>; readonly unwrap: (keyFile: string) => Promise<Json> }
   /** The root key in shares, and back. */
   readonly recovery: {
     readonly make: (kit: { shares: number; threshold: number; folder: string }) => Promise<Json>

@@ -141,10 +141,17 @@ export const catalogue = {
     means: 'The stored secret is damaged, or somebody moved or changed its row in the database.',
     fields: ['resource'],
   },
+  'vault.reference-failed': {
+    title: 'A value that is kept elsewhere could not be read',
+    means:
+      'A secret holds a reference, and its place did not give the value: it is gone, not allowed, or does not answer. Told once an hour for each secret.',
+    fields: ['resource', 'detail.detail'],
+  },
   'server.started': {
     title: 'A server started',
-    means: 'The first entry of a run. Two starts of one run are never seen.',
-    fields: ['resource', 'detail.version'],
+    means:
+      'The first entry of a run. Two starts of one run are never seen. `unsealed` says who gave the root key, where it does not lie in the clear: `shares`, `transit`, `aws-kms` or `pkcs11`.',
+    fields: ['resource', 'detail.version', 'detail.unsealed'],
   },
   'server.stopped': {
     title: 'A server stopped in order',
@@ -183,6 +190,12 @@ export const catalogue = {
     title: 'A sink gets its copies again',
     means: 'The outage that was recorded last is over. What it missed is being sent.',
     fields: ['outcome', 'resource', 'detail.next', 'detail.failures', 'detail.since'],
+  },
+  'log.pruned': {
+    title: 'Retention deleted old parts of the log',
+    means:
+      'Written and signed before anything is deleted. Every entry below pruned.minimum, and every sealed detail of a class below its index in pruned.details, is gone or going. The hashes of the tree stay, and what is left still proves itself.',
+    fields: ['requestId', 'pruned.minimum', 'pruned.details', 'pruned.keep'],
   },
   'audit.subject.forgotten': {
     title: 'A person was forgotten',

@@ -82,6 +82,8 @@ export const routes: readonly (readonly [name: string, access: Access])[] = [
   ['audit.log.read', 'read'],
   ['audit.log.status', 'read'],
   ['audit.clock.accept', 'write'],
+  ['audit.retention.get', 'read'],
+  ['audit.retention.apply', 'destroy'],
   ['exports.datasets.list', 'read'],
   ['exports.exports.create', 'write'],
   ['exports.exports.list', 'read'],

@@ -117,12 +117,15 @@ async function untilActive(update: () => Promise<VaultKeyRow | undefined>): Prom
 
 /**
  * Throws `UnknownKey` when the vault in `database` was made with another root key. Reads only, and also before the
- * migrations have run: a wrong key must not change anything. SQLite files refuse earlier, as a whole.
+ * migrations have run: a wrong key must not change anything. SQLite files refuse earlier, as a whole. Answers whether
+ * there is something that it opened; an empty database takes every key.
  */
-export async function checkRootKey(database: Database, rootKey: RootKey): Promise<void> {
+export async function checkRootKey(database: Database, rootKey: RootKey): Promise<boolean> {
   const store = makeVaultStore(database)
-  if (!(await store.hasTables())) return
-  for (const row of await store.keys()) openAtStart(ringOf(rootKey), row)
+  if (!(await store.hasTables())) return false
+  const rows = await store.keys()
+  for (const row of rows) openAtStart(ringOf(rootKey), row)
+  return rows.length > 0
 }
 
 /** The bytes of a row's key, wrapped for another root key. Throws `EnvelopeError` when `from` does not open it. */

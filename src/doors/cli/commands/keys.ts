@@ -41,6 +41,7 @@ export function addKeys(program: Command, shell: Shell): void {
       print(shell.output(), answer, () => `${answer['rewrapped']} versions are sealed under the active key`)
       if (answer['remaining'] !== 0) throw new CliError('Not all could be moved; see the audit log', 1, answer)
     })
+  addSeal(vault, shell)
   addRecovery(vault, shell)
   addRekey(vault, shell)
 }
@@ -65,9 +66,37 @@ function addRekey(vault: Command, shell: Shell): void {
     })
 }
 
+function addSeal(vault: Command, shell: Shell): void {
+  vault
+    .command('seal')
+    .summary('wrap the root key with the provider that ATLAS_SEAL names; again, to use the newest version of its key')
+    .action(async () => {
+      const answer = await shell.local.seal.wrap()
+      print(shell.output(), answer, () => [fields(answer), ...nextSteps(answer)].join('\n'))
+    })
+  vault
+    .command('unseal-to-file <path>')
+    .summary('the way back: the wrapped root key into a new key file')
+    .action(async (path: string) => {
+      const answer = await shell.local.seal.unwrap(path)
+      print(shell.output(), answer, () => fields(answer))
+    })
+}
+
+function nextSteps({ plainKey }: Json): string[] {
+  if (plainKey === 'none') return []
+  return [
+    '',
+    'It was unwrapped once more to be sure. Next:',
+    '  1. make a recovery kit, if there is none: atlas vault recovery-kit <folder>',
+    '  2. start the server with ATLAS_SEAL, and without ATLAS_SECRET_KEY',
+    `  3. when it runs, remove the key in the clear: ${plainKey}`,
+  ]
+}
+
 const next = `
 The old key opens nothing any more. Now:
-  1. Copy the new key file to the safe place where a copy of the old one is.
+  1. Copy the new key file (root.sealed, with a seal) to wherever a copy of the old one is.
   2. atlas vault rotate && atlas vault rewrap        seals what is stored under new keys
   3. atlas vault recovery-kit <folder>               the shares of the old key are of no use`
 
