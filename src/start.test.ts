@@ -15,7 +15,7 @@ test('each secret of the configuration is known to what redacts, and the passwor
   const config = readConfig(Object.fromEntries(names.map((name) => [name, text(name)])))
 
   const key = randomBytes(32)
-  const redact = redactorOf(config, createSecretKey(key))
+  const { redact } = redactorOf(config, createSecretKey(key))
 
   assert.ok(names.length >= 8, names.join())
   assert.deepEqual(

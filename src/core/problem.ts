@@ -22,6 +22,7 @@ export const problems = {
   'upstream-invalid': { status: 502, title: 'The connected system sent something that is not its API' },
   'upstream-busy': { status: 503, title: 'The connected system is busy' },
   'upstream-timeout': { status: 504, title: 'The connected system took too long' },
+  'secret-unavailable': { status: 502, title: 'A secret cannot be read from where it is kept' },
   cancelled: { status: 409, title: 'The call was cancelled' },
   'audit-unavailable': { status: 503, title: 'The audit log cannot record this, so it was not done' },
   sealed: { status: 503, title: 'The vault is sealed' },

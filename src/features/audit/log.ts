@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
-import type { Database } from '../../lib/db/database.ts'
+import type { Database, Db } from '../../lib/db/database.ts'
 import { makeOutbound } from '../../lib/outbound.ts'
+import type { RootKey } from '../../lib/root-keys.ts'
 import type { Policy } from '../../lib/tlog-policy.ts'
 import { makeCheckpoints, sizeOf } from './checkpoints.ts'
 import { makeCommitter } from './commit.ts'
@@ -15,6 +16,7 @@ import { makeProofs } from './proofs.ts'
 import { makeReading } from './reading.ts'
 import { makeSearch } from './search.ts'
 import { makeSigner, openSigningKey } from './signing.ts'
+import { makeSinks, type SinkSettings } from './sinks/sinks.ts'
 import { makeStore } from './store.ts'
 import { makeLeaseStore } from './store-lease.ts'
 import { makeReader } from './store-read.ts'
@@ -26,7 +28,7 @@ import { makeWitnesses } from './witnesses.ts'
 export type LogParts = {
   readonly database: Database
   /** 32 bytes. The signing key, the subjects' keys and the head's MAC are sealed or derived with keys derived from it. */
-  readonly rootKey: KeyObject
+  readonly rootKey: RootKey
   readonly now: () => Date
   /** The log's name in its checkpoints, fixed at first open. Default: `infrastructure-atlas/` and a random id. */
   readonly origin?: string
@@ -34,6 +36,8 @@ export type LogParts = {
   readonly onFatal?: (error: Error) => void
   /** Who must have seen a checkpoint before it counts, and where they are asked. */
   readonly policy?: Policy
+  /** Where copies of the entries go. */
+  readonly sinks?: SinkSettings
   /** Something beside the log itself failed, and is tried again: a beat, a witness, a sink. */
   readonly onFault?: (error: unknown) => void
 }
@@ -45,7 +49,7 @@ export type AuditLog = Awaited<ReturnType<typeof openLog>>
  * root key and `LogDamaged` when the stored head is not this log's.
  */
 export async function openLog(parts: LogParts) {
-  const { database, rootKey, now, origin, policy, onFatal = () => {}, onFault = () => {} } = parts
+  const { database, rootKey, now, origin, policy, sinks: settings = {}, onFatal = () => {}, onFault = () => {} } = parts
   const store = makeStore(database)
   const key = await openSigningKey({ store, rootKey, now }, origin)
   const reader = makeReader(database)
@@ -55,23 +59,15 @@ export async function openLog(parts: LogParts) {
   const committer = makeCommitter({ store, heads, subjects, size, onFatal })
   const append = async (event: AuditEvent) => committer.add(draftOf(event, now().toISOString()))
   const sign = makeSigner({ rootKey, now }, key)
-  const { lease, presence, checkpoint } = openPresence({
-    database,
-    store,
-    reader,
-    heads,
-    committer,
-    append,
-    sign,
-    now,
-    onFault,
-  })
+  const shared = { database, store, reader, heads, committer, append, sign, now, onFault }
+  const { lease, presence, checkpoint } = openPresence(shared)
   const proofs = makeProofs(reader)
   const search = makeSearch({ reader, subjects })
   const { proveConsistency } = proofs
   const isSigner = lease.isHeld
   const rest = { database, checkpoint, proveConsistency, append, isSigner, now, onFault }
   const { witnesses, published } = openWitnesses(policy, rest)
+  const sinks = makeSinks({ ...rest, settings, reader, origin: key.origin, checkpoint: published })
   const reading = makeReading({ reader, proofs, search, vkey: key.vkey, size: committer.size, checkpoint: published })
   return {
     origin: key.origin,
@@ -83,19 +79,24 @@ export async function openLog(parts: LogParts) {
      * one connection, and the log needs it.
      */
     append,
+    rekey: makeRekey({ committer, now }),
     /** Says in the log that this process runs, and that it ends; between the two it signs when it holds the lease. */
     async start(detail: Readonly<Record<string, unknown>>): Promise<void> {
       await presence.start(detail)
       witnesses?.start()
+      sinks.start()
     },
     async stop(): Promise<void> {
       await witnesses?.stop()
       await presence.stop()
+      // Last, so that the sinks get the entry that this run has ended.
+      await sinks.stop()
     },
     isSigner,
     status: async () => ({
       ...(await statusOf(reader, lease, now())),
       witnesses: (await witnesses?.status()) ?? [],
+      sinks: await sinks.status(),
     }),
     checkpoint: published,
     /** Somebody says that the clock is right though older entries are of a later time; signing goes on. */
@@ -119,6 +120,17 @@ export async function openLog(parts: LogParts) {
       await committer.close()
     },
   }
+}
+
+type Rekeying = { readonly committer: ReturnType<typeof makeCommitter>; readonly now: () => Date }
+
+function makeRekey({ committer, now }: Rekeying) {
+  /**
+   * Records `event` and makes `change` in the same transaction, which ends with the log under the root key `to`. `change` puts
+   * all rows under it. No other writer of the log runs meanwhile.
+   */
+  return (event: AuditEvent, to: KeyObject, change: (tx: Db) => Promise<void>): Promise<{ index: number }> =>
+    committer.add(draftOf(event, now().toISOString()), ({ reader }) => change(reader as unknown as Db), to)
 }
 
 async function statusOf(reader: ReturnType<typeof makeReader>, lease: Lease, now: Date) {

@@ -72,7 +72,7 @@ export function makeKeys({ store, keyring, sealing }: Parts) {
       return await store.transaction(async (tx) => {
         let moved = 0
         for (const { row, plain } of opened) {
-          const sealed = sealing.sealBytes(await keyring.claim(tx), row, row.version, plain)
+          const sealed = sealing.sealBytes(await keyring.claim(tx), row, row.version, plain, row.scheme)
           if (await tx.moveVersion(row, sealed)) moved++
         }
         return moved

@@ -79,6 +79,8 @@ testOnEach('a new version is the current one and the earlier ones stay readable'
     stagedVersion: null,
     dueAt: '2026-04-01T00:00:01.000Z',
     rotation: 'ok',
+    source: 'stored',
+    reference: null,
     rotateAfterDays: 90,
     remindAfterDays: 75,
     versions: [
