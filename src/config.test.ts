@@ -182,7 +182,7 @@ test('configuration: no fault shows a value', () => {
 
 test('configuration: .env.example names every setting, and starts nothing by itself (claims: A9)', () => {
   const example = readFileSync('.env.example', 'utf8')
-  const names = [...example.matchAll(/^#\s*(ATLAS_[A-Z_]+)=/gm)].map((match) => match[1])
+  const names = [...example.matchAll(/^#\s*(ATLAS_[A-Z0-9_]+)=/gm)].map((match) => match[1])
   assert.deepEqual(names.sort(), Object.keys(settings).sort())
   assert.deepEqual(
     example.split('\n').filter((line) => line !== '' && !line.startsWith('#')),
@@ -192,6 +192,6 @@ test('configuration: .env.example names every setting, and starts nothing by its
 
 test('configuration: the page in docs lists every setting and alias', () => {
   const page = readFileSync('docs/operate/configuration.md', 'utf8')
-  const rows = [...page.matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1])
+  const rows = [...page.matchAll(/^\| `([A-Z0-9_]+)` \|/gm)].map((match) => match[1])
   assert.deepEqual(rows.sort(), [...Object.keys(settings), ...Object.keys(aliases)].sort())
 })

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
-import type { Database } from '../../lib/db/database.ts'
+import type { Database, Db } from '../../lib/db/database.ts'
 import { makeOutbound } from '../../lib/outbound.ts'
+import type { RootKey } from '../../lib/root-keys.ts'
 import type { Policy } from '../../lib/tlog-policy.ts'
 import { makeCheckpoints, sizeOf } from './checkpoints.ts'
 import { makeCommitter } from './commit.ts'
@@ -16,10 +17,10 @@ import { makeProofs } from './proofs.ts'
 import { makeDeclared } from './pruned.ts'
 import { makeReading } from './reading.ts'
 import { makeRetention } from './retention.ts'
-import type { Hold } from './retention-plan.ts'
 import type { Keep } from './retention-policy.ts'
 import { makeSearch } from './search.ts'
 import { makeSigner, openSigningKey } from './signing.ts'
+import { makeSinks, type SinkSettings } from './sinks/sinks.ts'
 import { makeStore } from './store.ts'
 import { makeLeaseStore } from './store-lease.ts'
 import { makeReader } from './store-read.ts'
@@ -31,7 +32,7 @@ import { makeWitnesses } from './witnesses.ts'
 export type LogParts = {
   readonly database: Database
   /** 32 bytes. The signing key, the subjects' keys and the head's MAC are sealed or derived with keys derived from it. */
-  readonly rootKey: KeyObject
+  readonly rootKey: RootKey
   readonly now: () => Date
   /** The log's name in its checkpoints, fixed at first open. Default: `infrastructure-atlas/` and a random id. */
   readonly origin?: string
@@ -39,10 +40,10 @@ export type LogParts = {
   readonly onFatal?: (error: Error) => void
   /** Who must have seen a checkpoint before it counts, and where they are asked. */
   readonly policy?: Policy
+  /** Where copies of the entries go. */
+  readonly sinks?: SinkSettings
   /** How long what is kept. Default: everything for ever. */
   readonly keep?: Keep
-  /** Who besides the witnesses still needs older entries. */
-  readonly holds?: () => Promise<readonly Hold[]>
   /** Something beside the log itself failed, and is tried again: a beat, a witness, a sink. */
   readonly onFault?: (error: unknown) => void
 }
@@ -73,8 +74,9 @@ export async function openLog(parts: LogParts) {
   const isSigner = lease.isHeld
   const rest = { database, checkpoint, proveConsistency, append, isSigner, now, onFault }
   const { witnesses, published, ...seen } = openWitnesses(policy, rest)
-  const holds = async () => [...(await seen.holds()), ...((await parts.holds?.()) ?? [])]
   const { vkey } = key
+  const sinks = makeSinks({ ...rest, settings: parts.sinks ?? {}, reader, origin: key.origin, checkpoint: published })
+  const holds = async () => [...(await seen.holds()), ...(await sinks.holds())]
   const keeping = { ...shared, proofs, subjects, isSigner, holds, keep, vkey, checkpoint: seen.counting }
   const retention = makeRetention(keeping)
   const own = { reader, proofs, search, declared, vkey }
@@ -89,19 +91,13 @@ export async function openLog(parts: LogParts) {
      * one connection, and the log needs it.
      */
     append,
-    /** Says in the log that this process runs, and that it ends; between the two it signs when it holds the lease. */
-    async start(detail: Readonly<Record<string, unknown>>): Promise<void> {
-      await presence.start(detail)
-      witnesses?.start()
-    },
-    async stop(): Promise<void> {
-      await witnesses?.stop()
-      await presence.stop()
-    },
+    rekey: makeRekey({ committer, now }),
+    ...makeRun(presence, witnesses, sinks),
     isSigner,
     status: async () => ({
       ...(await statusOf(reader, lease, now())),
       witnesses: (await witnesses?.status()) ?? [],
+      sinks: await sinks.status(),
     }),
     checkpoint: published,
     /** Somebody says that the clock is right though older entries are of a later time; signing goes on. */
@@ -127,6 +123,38 @@ export async function openLog(parts: LogParts) {
       await committer.close()
     },
   }
+}
+
+function makeRun(
+  presence: ReturnType<typeof makePresence>,
+  witnesses: ReturnType<typeof makeWitnesses> | undefined,
+  sinks: ReturnType<typeof makeSinks>,
+) {
+  return {
+    /** Says in the log that this process runs, and that it ends; between the two it signs when it holds the lease. */
+    async start(detail: Readonly<Record<string, unknown>>): Promise<void> {
+      await presence.start(detail)
+      witnesses?.start()
+      sinks.start()
+    },
+    async stop(): Promise<void> {
+      await witnesses?.stop()
+      await presence.stop()
+      // Last, so that the sinks get the entry that this run has ended.
+      await sinks.stop()
+    },
+  }
+}
+
+type Rekeying = { readonly committer: ReturnType<typeof makeCommitter>; readonly now: () => Date }
+
+function makeRekey({ committer, now }: Rekeying) {
+  /**
+   * Records `event` and makes `change` in the same transaction, which ends with the log under the root key `to`. `change` puts
+   * all rows under it. No other writer of the log runs meanwhile.
+   */
+  return (event: AuditEvent, to: KeyObject, change: (tx: Db) => Promise<void>): Promise<{ index: number }> =>
+    committer.add(draftOf(event, now().toISOString()), ({ reader }) => change(reader as unknown as Db), to)
 }
 
 async function statusOf(reader: ReturnType<typeof makeReader>, lease: Lease, now: Date) {
@@ -158,7 +186,7 @@ function openWitnesses(policy: Policy | undefined, { database, ...rest }: Witnes
     /** The newest checkpoint that nobody can take back: cosigned, where witnesses are asked; undefined when none is yet. */
     counting: () => (witnesses?.asks ? witnesses.published() : rest.checkpoint()),
     /** The witnesses that must be shown what came since they last looked. */
-    async holds(): Promise<Hold[]> {
+    async holds(): Promise<{ by: string; from: number }[]> {
       const names = policy?.witnesses.filter(({ url }) => url !== undefined).map(({ name }) => name) ?? []
       const rows = (await witnesses?.status()) ?? []
       return rows

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { sql } from 'kysely'
+import { Secret } from '../../core/secret.ts'
 import { type Database, openSqlite } from '../../lib/db/database.ts'
 import { migrate } from '../../lib/db/migrate.ts'
 import { newId } from '../../lib/ids.ts'
@@ -16,6 +18,7 @@ import { openLog } from './log.ts'
 import { auditMigrations } from './migrations.ts'
 import { declaredBy } from './pruned.ts'
 import { dayMs } from './retention-policy.ts'
+import { makeSinkRecord } from './store-sinks.ts'
 
 async function stored(database: Database, table: 'audit_entry' | 'audit_payload'): Promise<number[]> {
   const { rows } = await sql<{ idx: number }>`select idx from ${sql.table(table)} order by idx`.execute(database.db)
@@ -110,24 +113,28 @@ testOnEach(
 testOnEach('who lags behind keeps what it has not seen (claims: E19)', auditMigrations, async (database) => {
   const aged = await agedLog(database, {})
   await aged.log.close()
-  let from = 511
+  const url = 'http://127.0.0.1:9/hook'
+  const begin = (next: number) => makeSinkRecord(database).begin('webhook', hash('sha256', url, 'base64url'), next)
   const log = await openLog({
     database,
     rootKey: testRootKey,
     now: aged.clock.now,
     keep: { entries: 365, read: 30 },
-    holds: async () => [{ by: 'the sink archive', from }],
+    sinks: { webhook: { url, secrets: [new Secret(`whsec_${Buffer.alloc(24, 1).toString('base64')}`)] } },
   })
   await log.checkpoint()
 
+  const begun = await log.retention.status()
+  assert.deepEqual([begun.due.minimum, begun.heldBy], [0, 'the sink webhook'])
+  await begin(511)
   const { due, heldBy } = await log.retention.status()
-  assert.deepEqual([due.minimum, heldBy], [256, 'the sink archive'])
+  assert.deepEqual([due.minimum, heldBy], [256, 'the sink webhook'])
   await log.retention.apply(call)
   assert.deepEqual(
     [(await stored(database, 'audit_entry'))[0], (await stored(database, 'audit_payload'))[0]],
     [256, 256],
   )
-  from = 600
+  await begin(600)
   await log.retention.apply(call)
   assert.equal((await stored(database, 'audit_entry'))[0], 512)
 })

@@ -1,8 +1,8 @@
-import type { KeyObject } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import type { Database } from '../../lib/db/database.ts'
 import { EnvelopeError } from '../../lib/envelope.ts'
 import { leafHash, makeCompactRange, type Node } from '../../lib/merkle.ts'
+import type { RootKey } from '../../lib/root-keys.ts'
 import { type Checkpoint, NoteError, openNote, parseCheckpoint, parseVkey } from '../../lib/signed-note.ts'
 import { columnsOf } from './commit.ts'
 import { forgottenCode } from './event.ts'
@@ -29,7 +29,7 @@ export type LogVerdict =
     }
   | { readonly ok: false; readonly place: string; readonly reason: string }
 
-type Parts = { readonly database: Database; readonly rootKey: KeyObject; readonly signal?: AbortSignal }
+type Parts = { readonly database: Database; readonly rootKey: RootKey; readonly signal?: AbortSignal }
 
 /** Where the stored log first contradicts itself. Thrown inside this file only. */
 class Fault extends Error {
@@ -62,7 +62,7 @@ export async function verifyLog({ database, rootKey, signal }: Parts): Promise<L
   }
 }
 
-async function verifyAll(reader: Reader, rootKey: KeyObject, signal?: AbortSignal): Promise<LogVerdict> {
+async function verifyAll(reader: Reader, rootKey: RootKey, signal?: AbortSignal): Promise<LogVerdict> {
   const keyRow = await reader.key()
   if (!keyRow) throw new Fault('audit_key', 'the log has no signing key: it was never opened, or its key was removed')
   const { vkey, fingerprint } = openKey(rootKey, keyRow)
@@ -81,7 +81,7 @@ async function verifyAll(reader: Reader, rootKey: KeyObject, signal?: AbortSigna
 }
 
 type From = {
-  readonly rootKey: KeyObject
+  readonly rootKey: RootKey
   readonly vkey: string
   /** The lowest entry that is stored. */
   readonly first: number
@@ -277,7 +277,7 @@ async function checkNodes(reader: Reader, nodes: readonly (Node & { hash: Buffer
   }
 }
 
-async function checkSubjects(reader: Reader, rootKey: KeyObject, forgotten: ReadonlySet<string>): Promise<void> {
+async function checkSubjects(reader: Reader, rootKey: RootKey, forgotten: ReadonlySet<string>): Promise<void> {
   const subjects = makeSubjects(rootKey)
   for (const row of await reader.allSubjects()) {
     if (forgotten.has(row.id))

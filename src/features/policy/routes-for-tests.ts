@@ -45,6 +45,7 @@ export const routes: readonly (readonly [name: string, access: Access])[] = [
   ['vault.keys.list', 'read'],
   ['vault.keys.rotate', 'write'],
   ['vault.keys.rewrap', 'write'],
+  ['vault.root-key.change', 'write'],
   ['vault.incidents.open', 'write'],
   ['vault.incidents.list', 'read'],
   ['vault.incidents.get', 'read'],

@@ -49,6 +49,7 @@ const oracle: Readonly<Record<string, string>> = {
   'vault.keys.list': '---p-p ---p-p -',
   'vault.keys.rotate': '-----p -----a -',
   'vault.keys.rewrap': '-----p -----a -',
+  'vault.root-key.change': '-----p -----a -',
   'vault.incidents.open': '-----p -----a -',
   'vault.incidents.list': '---ppp ---ppp -',
   'vault.incidents.get': '---ppp ---ppp -',

@@ -80,6 +80,19 @@ function addProving(audit: Command, shell: Shell): void {
       )
     })
   audit
+    .command('assemble <downloaded> <directory>')
+    .summary('make an export that verifies out of what the object storage sink wrote, once downloaded')
+    .requiredOption('--vkey <file>', 'the verifier key of the log')
+    .action(async (downloaded: string, directory: string, { vkey }: { vkey: string }) => {
+      const answer = await shell.local.assemble(downloaded, directory, vkey)
+      print(
+        shell.output(),
+        answer,
+        () =>
+          `${answer['size']} entries in ${answer['files']} files are in ${directory}\nVerify them with: atlas audit verify --offline ${directory} --vkey ${vkey}`,
+      )
+    })
+  audit
     .command('verify')
     .summary('prove that nothing in the log was changed, removed or reordered')
     .option('--offline <directory>', 'verify an export, without any server')
