@@ -273,10 +273,18 @@ function listActions(rooms: Acting): readonly Action[] {
     ...usageActions(usage),
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
     ...approvalActions({ approvals }),
-    ...auditActions({ log: audit }),
+    ...auditActions({ log: { ...audit, forget: makeForgetting(audit, usage) } }),
     ...exportActions({ exports }),
     ...connectors.flatMap((connector) => connector.actions),
   ]
+}
+
+/** Erases a person where what was done is kept: first the habits, whose departures are events, then the log. */
+function makeForgetting(audit: AuditLog, usage: Usage): AuditLog['forget'] {
+  return async (principal, texts) => {
+    await usage.forget(principal)
+    return audit.forget(principal, texts)
+  }
 }
 
 function openFindings(
