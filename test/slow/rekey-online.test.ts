@@ -75,11 +75,12 @@ for (const dialect of ['SQLite', 'PostgreSQL'] as const) {
       took.push(Math.round(performance.now() - at))
       await sleep(700)
     }
+    const rate = load.perSecond()
     await load.end()
 
     assert.deepEqual(load.failures, [])
     t.diagnostic(
-      `${load.requests()} requests, none failed; p50 ${load.percentile(0.5)} ms, p95 ${load.percentile(0.95)} ms, slowest ${load.percentile(0.9999)} ms; changes took ${took.join(', ')} ms`,
+      `${load.requests()} requests, ${rate} a second, none failed; p50 ${load.percentile(0.5)} ms, p95 ${load.percentile(0.95)} ms, slowest ${load.percentile(0.9999)} ms; changes took ${took.join(', ')} ms`,
     )
     await assertWhole(atlas)
     await readBack(atlas, secrets)
