@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
+import { sinksOf } from './config-sinks.ts'
 import { connectors } from './connectors/index.ts'
 import type { Action, Resource } from './core/action.ts'
 import type { Subject } from './core/connector.ts'
@@ -15,6 +16,7 @@ import { auditActions } from './features/audit/actions.ts'
 import type { AuditEvent } from './features/audit/event.ts'
 import { type AuditLog, openLog } from './features/audit/log.ts'
 import { auditMigrations } from './features/audit/migrations.ts'
+import type { Keep } from './features/audit/retention-policy.ts'
 import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
@@ -115,6 +117,12 @@ function openVault(
   return { vault, references }
 }
 
+/** Free text of callers can be a secret that was typed into the wrong field; the log never forgets. */
+function withoutSecrets(event: AuditEvent, redact: (value: unknown) => unknown): AuditEvent {
+  const { resource, detail } = redact({ resource: event.resource, detail: event.detail }) as AuditEvent
+  return { ...event, ...(resource && { resource }), ...(detail && { detail }) }
+}
+
 type Open = Awaited<ReturnType<typeof openRooms>>
 
 /** The rooms, the actions that they offer, and the gate in front. */
@@ -130,7 +138,7 @@ async function openRooms(parts: Parts) {
   const redact = (value: unknown) => vault.redact(parts.redact(value))
   const log = parts.makeLog(redact)
   audit = await openAudit(parts, log)
-  const record = (event: AuditEvent) => audit.append(event)
+  const record = (event: AuditEvent) => audit.append(withoutSecrets(event, redact))
   const { recordRefusal, recordFailure, recordDelivery, settle } = makeRefusalRecords({ record, now, log })
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
   const approvals = openApprovals(parts, vault)
@@ -168,7 +176,7 @@ async function openRooms(parts: Parts) {
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
   const invoke = metrics.counted(gate.invoke, gate.catalog)
   const guards = { vault, references, audit, identity, limiter, usage, policy, approvals }
-  const records = { record, recordDelivery, settle }
+  const records = { record, recordDelivery, settle, redact }
   return {
     ...gate,
     invoke,
@@ -188,7 +196,8 @@ async function openRooms(parts: Parts) {
 /** The ways in. */
 function openDoors(parts: Parts, rooms: Open) {
   const { audit, identity, limiter, connections, exports, actions, invoke, visible, check, record, log } = rooms
-  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
+  const { redact } = rooms
+  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, redact, version: parts.version, log })
   const http = makeHttpDoor({
     actions,
     invoke,
@@ -208,9 +217,18 @@ function openDoors(parts: Parts, rooms: Open) {
     log,
     version: parts.version,
   })
-  const due = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep } }
+  const due = {
+    connections: connections.syncs,
+    exports: { due: exports.plans.due, sweep: exports.sweep },
+    retention: rooms.audit.retention,
+  }
   const schedule = makeSchedule({ ...due, invoke, systemPrincipal: rooms.system, log })
   return { http, mcp, schedule }
+}
+
+/** How long the audit log keeps what. */
+function keepOf({ ATLAS_AUDIT_RETENTION: entries, ATLAS_AUDIT_DETAIL_RETENTION: details }: Config): Keep {
+  return { ...details, ...(entries !== undefined && { entries }) }
 }
 
 function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise<AuditLog> {
@@ -221,6 +239,8 @@ function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise
     now,
     ...(origin !== undefined && { origin }),
     ...(config.ATLAS_AUDIT_POLICY && { policy: config.ATLAS_AUDIT_POLICY }),
+    sinks: sinksOf(config),
+    keep: keepOf(config),
     onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
     onFault: (error) => log.warn({ err: error }, 'something beside the audit log failed and is tried again'),
   })

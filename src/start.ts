@@ -197,7 +197,7 @@ async function tellOfRekey({ audit }: App, after: 'finished' | 'undone', rootKey
 }
 
 /** Knows the secrets that this process was started with, so that nothing it says repeats one. */
-function redactorOf(config: Config, rootKey: KeyObject) {
+export function redactorOf(config: Config, rootKey: KeyObject) {
   const redactor = makeRedactor()
   const hide = (key: KeyObject): void => {
     const bytes = key.export()
@@ -206,9 +206,16 @@ function redactorOf(config: Config, rootKey: KeyObject) {
     bytes.fill(0)
   }
   hide(rootKey)
-  // All of them, so that a setting which is added later is not forgotten here.
+  // All of them, so that a setting which is added later is not forgotten here. A webhook's secret is known by what follows its mark.
   for (const [name, value] of Object.entries(config))
-    if (value instanceof Secret) redactor.add(name, value.reveal().trim().replace(/=+$/, ''))
+    if (value instanceof Secret)
+      redactor.add(
+        name,
+        value
+          .reveal()
+          .trim()
+          .replace(/^whsec_|=+$/g, ''),
+      )
   redactor.add('database password', databasePassword(config))
   return { redact: redactor.redact, hide }
 }

@@ -14,6 +14,7 @@ export const problems = {
   'misdirected-request': { status: 421, title: 'This server does not answer for that host name' },
   'rate-limited': { status: 429, title: 'Too many requests' },
   internal: { status: 500, title: 'Internal error' },
+  integrity: { status: 500, title: 'A stored secret is damaged or was moved' },
   'upstream-failed': { status: 502, title: 'The connected system failed' },
   'upstream-unreachable': { status: 502, title: 'The connected system cannot be reached' },
   'upstream-untrusted': { status: 502, title: "The connected system's certificate is not trusted" },

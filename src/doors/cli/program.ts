@@ -25,6 +25,8 @@ export type Local = {
   readonly serve: () => Promise<void>
   readonly init: () => Promise<Json>
   readonly verifyExport: (directory: string, vkeyFile?: string, policyFile?: string) => Promise<Json>
+  /** Makes an export out of what was downloaded from a bucket. */
+  readonly assemble: (from: string, to: string, vkeyFile: string) => Promise<Json>
   readonly verifyProof: (proofFile: string, vkeyFile: string, policyFile?: string) => Promise<Json>
   /** Runs until it is told to stop. */
   readonly witness: (options: {

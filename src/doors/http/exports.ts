@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
 import { Problem } from '../../core/problem.ts'
+import { gateEvents } from '../../gate/events.ts'
 import { attachment } from './disposition.ts'
 import { pathParams } from './input.ts'
 import type { HttpDoorParts } from './parts.ts'
@@ -18,7 +19,7 @@ export function exportRoute({ invoke, exportFile }: Pick<HttpDoorParts, 'invoke'
     method: 'GET',
     path: '/api/v1/exports/:export/content',
     public: false,
-    events: [],
+    events: gateEvents,
     handle: async ({ request, reply }, { call }) => {
       const { export: id = '' } = pathParams(request.params)
       const answer = await invoke(call('http'), 'exports.exports.download', { export: id })

@@ -262,6 +262,7 @@ const reveal = (vault: Parts['vault']) =>
     description: 'Answers with the value of a secret in clear. No role has this right unless somebody gives it.',
     access: 'reveal',
     http: { method: 'POST', path: '/secrets/{secret}/reveal' },
+    events: ['vault.integrity-failed'],
     input: z.strictObject({
       secret,
       version: z.int().min(1).optional().describe('Another version than the current one.'),

@@ -71,6 +71,7 @@ const rewrap = (vault: Keys) =>
       'Seals stored secret versions of retired keys anew under the active key, so many per call. Repeat it with `cursor` until `next` is null; it may be interrupted at any point.',
     access: 'write',
     http: { method: 'POST', path: '/vault/keys/rewrap' },
+    events: ['vault.integrity-failed'],
     input: z.strictObject({
       limit: z.int().min(1).max(1000).default(200).describe('At most so many versions in this call.'),
       cursor: Place.optional().describe('The `next` of the answer before.'),

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Secret } from '../../core/secret.ts'
+import { isId } from '../../lib/ids.ts'
 import { makeRedactor } from '../../lib/redact.ts'
 import type { Scheme } from './references/reference.ts'
 import type { SecretRow } from './store.ts'
@@ -41,9 +42,9 @@ export function makeKnown() {
 }
 
 /**
- * One plain word, or a name of the form `area.noun.verb`. Were they searched for, whoever may store a secret could blank
- * the names of actions and fields in everything that auditors and reviewers read.
+ * One plain word, a name of the form `area.noun.verb`, or an id of ours. Were they searched for, whoever may store a secret
+ * could blank the names of actions and fields, and who did what to what, in everything that auditors and reviewers read.
  */
 function isWord(text: string): boolean {
-  return /^[a-z]{1,16}$/i.test(text) || /^[a-z]+(\.[a-z][a-z-]*){2}$/.test(text)
+  return /^[a-z]{1,16}$/i.test(text) || /^[a-z]+(\.[a-z][a-z-]*){1,2}$/.test(text) || isId(text)
 }

@@ -21,14 +21,6 @@ type Parts = {
 
 type WrapKey = { readonly id: string; readonly key: KeyObject }
 
-/** A stored version that does not open. The message says nothing of its content. */
-export class DamagedVersion extends Error {
-  constructor(secretId: string, version: number, cause: Error) {
-    super(`Version ${version} of the secret ${secretId} is damaged or belongs elsewhere`, { cause })
-    this.name = 'DamagedVersion'
-  }
-}
-
 export type Sealing = ReturnType<typeof makeSealing>
 
 /**
@@ -63,7 +55,7 @@ export function makeSealing({ keyring, onIntegrityFailure }: Parts) {
     }
   }
 
-  /** What was sealed for one version. Whatever is wrong with the row: `onIntegrityFailure`, then an error that says nothing of the content. */
+  /** What was sealed for one version. Whatever is wrong with the row: `onIntegrityFailure`, then `integrity`, which says nothing of the content. */
   async function open(row: SecretRow & Sealed, version: number): Promise<Secret> {
     const plain = await openBytes(row, version)
     try {
@@ -80,7 +72,8 @@ export function makeSealing({ keyring, onIntegrityFailure }: Parts) {
     } catch (error) {
       if (!(error instanceof EnvelopeError)) throw error
       await onIntegrityFailure(row.id, version)
-      throw new DamagedVersion(row.id, version, error)
+      const detail = `Version ${version} of the secret ${row.id} is damaged or belongs elsewhere`
+      throw new Problem('integrity', detail, { cause: error })
     }
   }
 
