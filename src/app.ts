@@ -10,11 +10,13 @@ import { makeSchedule } from './doors/schedule/schedule.ts'
 import { openExports } from './exporting.ts'
 import { approvalActions } from './features/approvals/actions.ts'
 import { makeApprovals } from './features/approvals/approvals.ts'
+import { approvalTtlMs } from './features/approvals/hash-input.ts'
 import { approvalsMigrations } from './features/approvals/migrations.ts'
 import { auditActions } from './features/audit/actions.ts'
 import type { AuditEvent } from './features/audit/event.ts'
 import { type AuditLog, openLog } from './features/audit/log.ts'
 import { auditMigrations } from './features/audit/migrations.ts'
+import type { Keep } from './features/audit/retention-policy.ts'
 import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
@@ -215,9 +217,18 @@ function openDoors(parts: Parts, rooms: Open) {
     log,
     version: parts.version,
   })
-  const due = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep } }
+  const due = {
+    connections: connections.syncs,
+    exports: { due: exports.plans.due, sweep: exports.sweep },
+    retention: rooms.audit.retention,
+  }
   const schedule = makeSchedule({ ...due, invoke, systemPrincipal: rooms.system, log })
   return { http, mcp, schedule }
+}
+
+/** How long the audit log keeps what. */
+function keepOf({ ATLAS_AUDIT_RETENTION: entries, ATLAS_AUDIT_DETAIL_RETENTION: details }: Config): Keep {
+  return { ...details, ...(entries !== undefined && { entries }) }
 }
 
 function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise<AuditLog> {
@@ -229,6 +240,7 @@ function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise
     ...(origin !== undefined && { origin }),
     ...(config.ATLAS_AUDIT_POLICY && { policy: config.ATLAS_AUDIT_POLICY }),
     sinks: sinksOf(config),
+    keep: keepOf(config),
     onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
     onFault: (error) => log.warn({ err: error }, 'something beside the audit log failed and is tried again'),
   })
@@ -336,7 +348,7 @@ function openGate(rooms: Rooms) {
 
 function openApprovals({ database, rootKey, now }: Parts, vault: ReturnType<typeof makeVault>) {
   const { fingerprint: hashSecret, rootKeyIn } = vault
-  return makeApprovals({ database, rootKey, rootKeyIn, now, ttlMs: 24 * 3_600_000, hashSecret })
+  return makeApprovals({ database, rootKey, rootKeyIn, now, ttlMs: approvalTtlMs, hashSecret })
 }
 
 function openIdentity(

@@ -80,6 +80,19 @@ const faults: { name: string; env: NodeJS.ProcessEnv; says: RegExp[] }[] = [
     says: [/^ATLAS_AUDIT_POLICY: w must be asked over https$/],
   },
   {
+    name: 'a retention that would switch auditing off',
+    env: { ATLAS_AUDIT_RETENTION: '30d', ATLAS_AUDIT_DETAIL_RETENTION: 'read=1d' },
+    says: [
+      /^ATLAS_AUDIT_RETENTION: 30d is less than 90 days, the least that can be set$/,
+      /^ATLAS_AUDIT_DETAIL_RETENTION: 1d is less than 7 days, the least that can be set$/,
+    ],
+  },
+  {
+    name: 'details that would outlive their entries',
+    env: { ATLAS_AUDIT_RETENTION: '1y', ATLAS_AUDIT_DETAIL_RETENTION: 'read=90d,default=2y' },
+    says: [/^ATLAS_AUDIT_DETAIL_RETENTION: the details of reveal would be kept 730 days, longer than their entries/],
+  },
+  {
     name: 'a value and its file',
     env: { ATLAS_API_TOKEN: 'a', ATLAS_API_TOKEN_FILE: '/dev/null' },
     says: [/both set ATLAS_API_TOKEN/],

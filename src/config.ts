@@ -5,6 +5,12 @@ import { referencedIn, referenceFaults, referenceSettings } from './config-refer
 import { sealFaults, sealSettings, standardNames } from './config-seals.ts'
 import { isLoopback, sinkFaults, sinkSettings } from './config-sinks.ts'
 import { Secret } from './core/secret.ts'
+import {
+  parseDetailRetention,
+  parseEntryRetention,
+  RetentionError,
+  retentionConflict,
+} from './features/audit/retention-policy.ts'
 import { NoteError } from './lib/signed-note.ts'
 import { type Policy, parsePolicy } from './lib/tlog-policy.ts'
 
@@ -83,6 +89,8 @@ export const settings = {
     .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, 'must look like atlas.example.org/audit')
     .optional(),
   ATLAS_AUDIT_POLICY: z.string().transform(toPolicy).optional(),
+  ATLAS_AUDIT_RETENTION: retention(parseEntryRetention).optional(),
+  ATLAS_AUDIT_DETAIL_RETENTION: retention(parseDetailRetention).optional(),
   ...sinkSettings,
   ATLAS_ALLOW_LOOPBACK_CONNECTIONS: z.stringbool().default(false),
   ...referenceSettings({ secret, list, httpsOrLoopback }),
@@ -108,6 +116,8 @@ export const aliases: Readonly<Record<string, keyof typeof settings>> = {
 const Config = z.strictObject(settings)
 export type Config = z.output<typeof Config> & {
   readonly notices: readonly string[]
+  /** Settings that came from a file, with its path: what may be read there anew. */
+  readonly valueFiles: Readonly<Record<string, string>>
   /** The variables that ATLAS_REFERENCE_ENV names, as far as they are set. */
   readonly referenced: Readonly<Record<string, Secret>>
   /** The file that the root key was read from, when it was one. */
@@ -167,7 +177,15 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
   const keyOrigin = origins['ATLAS_SECRET_KEY']
   const keyFile = keyOrigin?.endsWith('_FILE') ? given[keyOrigin] : undefined
   const referenced = referencedIn(given, result.data.ATLAS_REFERENCE_ENV)
-  return { ...result.data, notices, referenced, ...(keyFile !== undefined && { keyFile: resolve(keyFile) }) }
+  const fromFiles = Object.entries(origins).filter(([, name]) => name.endsWith('_FILE'))
+  const valueFiles = Object.fromEntries(fromFiles.map(([target, name]) => [target, resolve(given[name] ?? '')]))
+  return {
+    ...result.data,
+    notices,
+    valueFiles,
+    referenced,
+    ...(keyFile !== undefined && { keyFile: resolve(keyFile) }),
+  }
 }
 
 function crossFaults(config: z.output<typeof Config>): string[] {
@@ -178,6 +196,9 @@ function crossFaults(config: z.output<typeof Config>): string[] {
   if (config.ATLAS_SEALED && config.ATLAS_SECRET_KEY)
     faults.push('ATLAS_SEALED waits for the root key in shares, so ATLAS_SECRET_KEY must not be set')
   faults.push(...sealFaults(config))
+  const { ATLAS_AUDIT_RETENTION: entries, ATLAS_AUDIT_DETAIL_RETENTION: details } = config
+  const conflict = retentionConflict({ ...(entries !== undefined && { entries }), ...details })
+  if (conflict !== undefined) faults.push(`ATLAS_AUDIT_DETAIL_RETENTION: ${conflict} (ATLAS_AUDIT_RETENTION)`)
   const proxied = config.ATLAS_TRUSTED_PROXIES.length > 0
   if (config.ATLAS_TRUSTED_PROXIES.some((range) => /\/0+$/.test(range)))
     faults.push('ATLAS_TRUSTED_PROXIES: a range that holds every address trusts everybody; name the proxies')
@@ -288,6 +309,19 @@ function toPolicy(text: string, context: z.RefinementCtx): Policy {
     context.addIssue(error.message)
     return z.NEVER
   }
+}
+
+/** A retention in days, or the plain words why it is none. */
+function retention<T>(parse: (text: string) => T) {
+  return z.string().transform((text, context): T => {
+    try {
+      return parse(text)
+    } catch (error) {
+      if (!(error instanceof RetentionError)) throw error
+      context.addIssue(error.message)
+      return z.NEVER
+    }
+  })
 }
 
 function toSeconds(text: string): number {

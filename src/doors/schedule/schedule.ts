@@ -26,6 +26,8 @@ type Parts = {
     /** Ends what is past its time. */
     readonly sweep: () => Promise<void>
   }
+  /** What the audit log no longer keeps. */
+  readonly retention?: { readonly isDue: () => Promise<boolean> }
   readonly invoke: (call: Call, name: string, rawInput: unknown) => Promise<unknown>
   readonly systemPrincipal: Principal
   readonly log: {
@@ -50,6 +52,7 @@ export function makeSchedule(parts: Parts) {
   let lookAgain = false
   let stopListening = () => {}
   const judge = makeJudge(parts, (name) => ask(name, {}))
+  const keeper = makeKeeper(parts, (name) => ask(name, {}))
 
   const call = { door: 'schedule', principal: systemPrincipal, signal: stopping.signal } as const
   const ask = (name: string, input: unknown) => invoke({ ...call, requestId: newId('req') }, name, input)
@@ -76,6 +79,7 @@ export function makeSchedule(parts: Parts) {
     for (const connection of await connections.due())
       await start('connections.syncs.start', { connection, mode: 'auto' }, 'A due sync could not be queued')
     await lookForPlans(parts, start)
+    keeper.soon()
     for (const sync of await connections.queued()) {
       if (running.size >= atOnce || stopping.signal.aborted) return
       if (!running.has(sync)) running.set(sync, carryOut(sync))
@@ -123,7 +127,7 @@ export function makeSchedule(parts: Parts) {
       stopListening()
       stopping.abort()
       await looking
-      await Promise.all([...running.values(), judge.ended()])
+      await Promise.all([...running.values(), judge.ended(), keeper.ended()])
     },
   }
 }
@@ -138,6 +142,31 @@ async function lookForPlans({ exports, log }: Parts, start: Start): Promise<void
       await start('exports.plans.run', { plan }, 'A planned export could not be started')
   } catch (error) {
     log.error({ err: error }, 'The schedule could not look for planned exports')
+  }
+}
+
+/** Has the audit log delete what it no longer keeps. A run takes a while, and nothing waits for it. */
+function makeKeeper({ retention, log }: Parts, ask: (name: string) => Promise<unknown>) {
+  let keeping: Promise<void> | undefined
+
+  async function apply(): Promise<void> {
+    try {
+      if (await retention?.isDue()) await ask('audit.retention.apply')
+    } catch (error) {
+      const type = error instanceof Problem ? error.type : 'internal'
+      // Somebody else is at it, or the server stops.
+      if (type !== 'conflict' && type !== 'cancelled')
+        log.error({ err: error }, 'The retention of the audit log could not be applied')
+    }
+  }
+
+  return {
+    soon(): void {
+      keeping ??= apply().finally(() => {
+        keeping = undefined
+      })
+    },
+    ended: async (): Promise<void> => keeping,
   }
 }
 

@@ -27,6 +27,7 @@ function verifyAction(log: Log): Action {
       rootHash: z.string().optional(),
       fingerprint: z.string().optional(),
       signedSize: z.int().optional(),
+      minimum: z.int().optional().describe('Entries below it were deleted by retention, as an entry of the log says.'),
       place: z.string().optional(),
       reason: z.string().optional(),
     }),

@@ -191,10 +191,17 @@ export const catalogue = {
     means: 'The outage that was recorded last is over. What it missed is being sent.',
     fields: ['outcome', 'resource', 'detail.next', 'detail.failures', 'detail.since'],
   },
+  'log.pruned': {
+    title: 'Retention deleted old parts of the log',
+    means:
+      'Written and signed before anything is deleted. Every entry below pruned.minimum, and every sealed detail of a class below its index in pruned.details, is gone or going. The hashes of the tree stay, and what is left still proves itself.',
+    fields: ['requestId', 'pruned.minimum', 'pruned.details', 'pruned.keep'],
+  },
   'audit.subject.forgotten': {
     title: 'A person was forgotten',
-    means: 'The key, the pseudonym and the personal parts of one person were destroyed. The entries stay.',
-    fields: ['resource'],
+    means:
+      'The key, the pseudonym and the personal parts of one person were destroyed, and the details of the erased entries, which spoke of the person. The entries stay.',
+    fields: ['resource', 'erased'],
   },
 } as const satisfies Readonly<Record<string, CatalogueEntry>>
 

@@ -11,9 +11,13 @@ import { makeFollow } from './follow.ts'
 import { makeForget } from './forget.ts'
 import { makeHeads } from './head.ts'
 import { type Lease, makeLease } from './lease.ts'
+import { makeMentions } from './mentions.ts'
 import { makePresence } from './presence.ts'
 import { makeProofs } from './proofs.ts'
+import { makeDeclared } from './pruned.ts'
 import { makeReading } from './reading.ts'
+import { makeRetention } from './retention.ts'
+import type { Keep } from './retention-policy.ts'
 import { makeSearch } from './search.ts'
 import { makeSigner, openSigningKey } from './signing.ts'
 import { makeSinks, type SinkSettings } from './sinks/sinks.ts'
@@ -38,6 +42,8 @@ export type LogParts = {
   readonly policy?: Policy
   /** Where copies of the entries go. */
   readonly sinks?: SinkSettings
+  /** How long what is kept. Default: everything for ever. */
+  readonly keep?: Keep
   /** Something beside the log itself failed, and is tried again: a beat, a witness, a sink. */
   readonly onFault?: (error: unknown) => void
 }
@@ -49,7 +55,7 @@ export type AuditLog = Awaited<ReturnType<typeof openLog>>
  * root key and `LogDamaged` when the stored head is not this log's.
  */
 export async function openLog(parts: LogParts) {
-  const { database, rootKey, now, origin, policy, sinks: settings = {}, onFatal = () => {}, onFault = () => {} } = parts
+  const { database, rootKey, now, origin, policy, keep = {}, onFatal = () => {}, onFault = () => {} } = parts
   const store = makeStore(database)
   const key = await openSigningKey({ store, rootKey, now }, origin)
   const reader = makeReader(database)
@@ -62,16 +68,22 @@ export async function openLog(parts: LogParts) {
   const shared = { database, store, reader, heads, committer, append, sign, now, onFault }
   const { lease, presence, checkpoint } = openPresence(shared)
   const proofs = makeProofs(reader)
-  const search = makeSearch({ reader, subjects })
+  const declared = makeDeclared(database)
+  const search = makeSearch({ reader, subjects, declared })
   const { proveConsistency } = proofs
   const isSigner = lease.isHeld
   const rest = { database, checkpoint, proveConsistency, append, isSigner, now, onFault }
-  const { witnesses, published } = openWitnesses(policy, rest)
-  const sinks = makeSinks({ ...rest, settings, reader, origin: key.origin, checkpoint: published })
-  const reading = makeReading({ reader, proofs, search, vkey: key.vkey, size: committer.size, checkpoint: published })
+  const { witnesses, published, ...seen } = openWitnesses(policy, rest)
+  const { vkey } = key
+  const sinks = makeSinks({ ...rest, settings: parts.sinks ?? {}, reader, origin: key.origin, checkpoint: published })
+  const holds = async () => [...(await seen.holds()), ...(await sinks.holds())]
+  const keeping = { ...shared, proofs, subjects, isSigner, holds, keep, vkey, checkpoint: seen.counting }
+  const retention = makeRetention(keeping)
+  const own = { reader, proofs, search, declared, vkey }
+  const reading = makeReading({ ...own, size: committer.size, checkpoint: published })
   return {
     origin: key.origin,
-    vkey: key.vkey,
+    vkey,
     fingerprint: key.fingerprint,
     /**
      * Records an event; resolves when it is on the disk, together with everything before it. Rejects with
@@ -80,18 +92,7 @@ export async function openLog(parts: LogParts) {
      */
     append,
     rekey: makeRekey({ committer, now }),
-    /** Says in the log that this process runs, and that it ends; between the two it signs when it holds the lease. */
-    async start(detail: Readonly<Record<string, unknown>>): Promise<void> {
-      await presence.start(detail)
-      witnesses?.start()
-      sinks.start()
-    },
-    async stop(): Promise<void> {
-      await witnesses?.stop()
-      await presence.stop()
-      // Last, so that the sinks get the entry that this run has ended.
-      await sinks.stop()
-    },
+    ...makeRun(presence, witnesses, sinks),
     isSigner,
     status: async () => ({
       ...(await statusOf(reader, lease, now())),
@@ -112,12 +113,35 @@ export async function openLog(parts: LogParts) {
     read: search.read,
     touched: search.touched,
     follow: makeFollow({ search: search.search, size: async () => (await reader.head())?.size ?? 0 }),
-    forget: makeForget({ database, store, reader, subjects, committer, now }),
+    forget: makeForget({ ...keeping, findMentions: makeMentions(keeping) }),
+    /** What the policy no longer keeps, and its deletion; see retention.ts. */
+    retention,
     /** Derives everything again from the stored entries; see verify-log.ts. */
     verify: (signal?: AbortSignal) => verifyLog({ database, rootKey, ...(signal && { signal }) }),
     async close(): Promise<void> {
       await presence.close()
       await committer.close()
+    },
+  }
+}
+
+function makeRun(
+  presence: ReturnType<typeof makePresence>,
+  witnesses: ReturnType<typeof makeWitnesses> | undefined,
+  sinks: ReturnType<typeof makeSinks>,
+) {
+  return {
+    /** Says in the log that this process runs, and that it ends; between the two it signs when it holds the lease. */
+    async start(detail: Readonly<Record<string, unknown>>): Promise<void> {
+      await presence.start(detail)
+      witnesses?.start()
+      sinks.start()
+    },
+    async stop(): Promise<void> {
+      await witnesses?.stop()
+      await presence.stop()
+      // Last, so that the sinks get the entry that this run has ended.
+      await sinks.stop()
     },
   }
 }
@@ -158,6 +182,16 @@ function openWitnesses(policy: Policy | undefined, { database, ...rest }: Witnes
     async published(index = -1): Promise<string> {
       const cosigned = await witnesses?.published()
       return cosigned !== undefined && sizeOf(cosigned) > index ? cosigned : rest.checkpoint()
+    },
+    /** The newest checkpoint that nobody can take back: cosigned, where witnesses are asked; undefined when none is yet. */
+    counting: () => (witnesses?.asks ? witnesses.published() : rest.checkpoint()),
+    /** The witnesses that must be shown what came since they last looked. */
+    async holds(): Promise<{ by: string; from: number }[]> {
+      const names = policy?.witnesses.filter(({ url }) => url !== undefined).map(({ name }) => name) ?? []
+      const rows = (await witnesses?.status()) ?? []
+      return rows
+        .filter(({ name, size }) => names.includes(name) && size > 0)
+        .map(({ name, size }) => ({ by: `the witness ${name}`, from: size }))
     },
   }
 }

@@ -87,6 +87,11 @@ export const auditMigrations: readonly Migration[] = [
         is_stopped integer not null)`,
     ]),
   },
+  {
+    id: 105,
+    name: 'how far the details of the audit log were deleted',
+    ...same(['create table audit_pruned (class text primary key, done bigint not null)']),
+  },
 ]
 
 function same(statements: readonly string[]): Pick<Migration, 'sqlite' | 'postgres'> {

@@ -46,6 +46,9 @@ function databaseOn(native: SqliteDatabase.Database): Database {
   for (const pragma of [
     'journal_mode = WAL',
     'synchronous = FULL',
+    // What is deleted is overwritten, and so are the copies that SQLite makes when it moves rows between pages: the audit log's
+    // erasure and retention rest on this, and it has to be on while the rows are written.
+    'secure_delete = ON',
     'foreign_keys = ON',
     'busy_timeout = 5000',
     'temp_store = MEMORY',
