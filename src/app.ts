@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { openBackups } from './backup.ts'
 import type { Config } from './config.ts'
 import { connectors } from './connectors/index.ts'
 import type { Action, Resource } from './core/action.ts'
@@ -15,6 +16,9 @@ import { auditActions } from './features/audit/actions.ts'
 import type { AuditEvent } from './features/audit/event.ts'
 import { type AuditLog, openLog } from './features/audit/log.ts'
 import { auditMigrations } from './features/audit/migrations.ts'
+import { backupActions } from './features/backups/actions.ts'
+import type { Backups } from './features/backups/backups.ts'
+import { backupsMigrations } from './features/backups/migrations.ts'
 import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
@@ -52,6 +56,7 @@ import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
+import { imageSource } from './storage.ts'
 import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
 export const migrations = [
@@ -64,6 +69,7 @@ export const migrations = [
   ...connectionsMigrations,
   ...exportsMigrations,
   ...usageMigrations,
+  ...backupsMigrations,
 ]
 
 type Parts = {
@@ -84,6 +90,7 @@ export type App = Awaited<ReturnType<typeof makeApp>>
 export async function makeApp(parts: Parts) {
   const rooms = await openRooms(parts)
   await rooms.exports.init()
+  await rooms.backups.recover()
   return { ...rooms, ...openDoors(parts, rooms) }
 }
 
@@ -128,6 +135,9 @@ async function openRooms(parts: Parts) {
     findPrincipal: identity.findPrincipal,
     late: () => ({ actions, invoke, system }),
   })
+  const source = () => imageSource(config, rootKey)
+  const { version } = parts
+  const backups = openBackups({ config, database, log: audit, rootKey, source, version, now, record, report: log })
   const actions = listActions({
     inventory,
     findings,
@@ -139,6 +149,7 @@ async function openRooms(parts: Parts) {
     approvals,
     audit,
     exports,
+    backups,
   })
   await policy.load(actions)
   await connections.refreshWritable()
@@ -146,12 +157,13 @@ async function openRooms(parts: Parts) {
   const { invoke } = gate
   const guards = { vault, audit, identity, limiter, usage, policy, approvals }
   const records = { record, recordDelivery, settle }
-  return { ...gate, ...guards, ...records, inventory, findings, connections, exports, system, actions, log }
+  return { ...gate, ...guards, ...records, inventory, findings, connections, exports, backups, system, actions, log }
 }
 
 /** The ways in. */
 function openDoors(parts: Parts, rooms: Open) {
-  const { audit, identity, limiter, connections, exports, actions, invoke, visible, check, record, log } = rooms
+  const { audit, identity, limiter, connections, exports, backups, actions, invoke, visible, check, record, log } =
+    rooms
   const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
   const http = makeHttpDoor({
     actions,
@@ -164,6 +176,7 @@ function openDoors(parts: Parts, rooms: Open) {
     audit: { checkpoint: () => audit.checkpoint(), tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
     receive: makeReceiver(connections, record, rooms.recordDelivery),
     exportFile: exports.openFile,
+    backupFile: backups.openFile,
     health: { ready: () => readiness(parts.database) },
     rateLimitHeaders,
     mcp: mcp.fetch,
@@ -171,7 +184,7 @@ function openDoors(parts: Parts, rooms: Open) {
     log,
     version: parts.version,
   })
-  const due = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep } }
+  const due = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep }, backups }
   const schedule = makeSchedule({ ...due, invoke, systemPrincipal: rooms.system, log })
   return { http, mcp, schedule }
 }
@@ -200,10 +213,11 @@ type Acting = {
   readonly approvals: ReturnType<typeof makeApprovals>
   readonly audit: AuditLog
   readonly exports: Exports
+  readonly backups: Backups
 }
 
 function listActions(rooms: Acting): readonly Action[] {
-  const { inventory, findings, connections, vault, identity, usage, policy, approvals, audit, exports } = rooms
+  const { inventory, findings, connections, vault, identity, usage, policy, approvals, audit, exports, backups } = rooms
   const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
     ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
@@ -217,6 +231,7 @@ function listActions(rooms: Acting): readonly Action[] {
     ...approvalActions({ approvals }),
     ...auditActions({ log: audit }),
     ...exportActions({ exports }),
+    ...backupActions({ backups }),
     ...connectors.flatMap((connector) => connector.actions),
   ]
 }

@@ -92,6 +92,7 @@ async function openApp(config: Config, version: string, unsealed?: KeyObject): P
   const close = async (): Promise<void> => {
     await app?.mcp.close()
     await app?.exports.close()
+    await app?.backups.close()
     await app?.connections.close()
     await app?.identity.close()
     await app?.vault.close()

@@ -3,6 +3,7 @@ import { existsSync, lstatSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { type Database, openPostgres, openSqlite, type PostgresTarget, UnknownKey } from './lib/db/database.ts'
+import type { ImageSource } from './lib/db/image-writer.ts'
 import { holdFolder, holdPostgres, InUse } from './lib/db/presence.ts'
 import { createKeyFile, parseRootKey, readKeyFile } from './lib/root-key.ts'
 import { StartError } from './start-error.ts'
@@ -94,6 +95,13 @@ export function openDatabase(config: Config, rootKey: KeyObject): Database {
     if (error instanceof TypeError) throw badUrl(error)
     throw error instanceof UnknownKey ? unknownKey(config, error) : error
   }
+}
+
+/** The same database, for a thread that reads all of it. The worker that takes the key zeroes its own copy. */
+export function imageSource(config: Config, rootKey: KeyObject): ImageSource {
+  const target = targetOf(config)
+  if (target) return { dialect: 'postgres', ...target }
+  return { dialect: 'sqlite', path: filePath(config), key: rootKey.export() }
 }
 
 export function unknownKey(config: Config, cause: Error): StartError {

@@ -223,6 +223,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
       vkey: 'atlas+00000000+AAAA',
     },
     exportFile: async () => undefined,
+    backupFile: async () => undefined,
     health: { ready: async () => ({ database: true }) },
     rateLimitHeaders: (state) => ({
       'ratelimit-policy': `"default";q=${state.limit};w=${state.windowSeconds}`,

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import type { Database } from '../../lib/db/database.ts'
 import { makeOutbound } from '../../lib/outbound.ts'
 import type { Policy } from '../../lib/tlog-policy.ts'
+import { attest } from './attest.ts'
 import { makeCheckpoints, sizeOf } from './checkpoints.ts'
 import { makeCommitter } from './commit.ts'
 import { draftOf } from './entry.ts'
@@ -93,6 +94,8 @@ export async function openLog(parts: LogParts) {
       await presence.stop()
     },
     isSigner,
+    /** Signs a text that is no checkpoint, for one purpose; see attest.ts. */
+    attest: (purpose: string, text: string) => attest(key, purpose, text),
     status: async () => ({
       ...(await statusOf(reader, lease, now())),
       witnesses: (await witnesses?.status()) ?? [],

@@ -8,9 +8,11 @@ import pg from 'pg'
 // biome-ignore lint/complexity/noBannedTypes: no tables are known here
 export type Db = Kysely<{}>
 
+export type Dialect = 'sqlite' | 'postgres'
+
 export type Database = {
   readonly db: Db
-  readonly dialect: 'sqlite' | 'postgres'
+  readonly dialect: Dialect
   /** One transaction that no other process or caller using the same name runs at the same time. */
   // biome-ignore lint/complexity/noBannedTypes: no tables are known here
   exclusive<T>(name: string, run: (tx: Transaction<{}>) => Promise<T>): Promise<T>
@@ -59,9 +61,14 @@ export function openSqlite(path: string, rootKey?: Uint8Array): Database {
   }
 }
 
-function openNative(path: string, rootKey?: Uint8Array): SqliteDatabase.Database {
+/** A connection that only reads; the file must be there, and others may write to it meanwhile. */
+export function openSqliteReader(path: string, rootKey?: Uint8Array): SqliteDatabase.Database {
+  return openNative(path, rootKey, { readonly: true, fileMustExist: true })
+}
+
+function openNative(path: string, rootKey?: Uint8Array, options: SqliteDatabase.Options = {}): SqliteDatabase.Database {
   const isNew = path !== ':memory:' && !existsSync(path)
-  const native = new SqliteDatabase(path)
+  const native = new SqliteDatabase(path, options)
   try {
     if (rootKey) {
       native.pragma(`cipher='sqlcipher'`)
