@@ -182,11 +182,10 @@ export function checkBackup(file: number, vkey?: string): CheckedBackup {
 
 function checkNote(note: Buffer, header: BackupHeader, extent: Extent, vkey?: string): void {
   try {
-    const { name, publicKey } = parseVkey(vkey ?? header.log.vkey)
-    if (name !== header.log.origin) throw new NoteError(`it is of the log ${header.log.origin}, not of ${name}`)
-    if (parseVkey(header.log.vkey).name !== header.log.origin)
-      throw new NoteError('the log and its key do not belong together')
-    if (vkey !== undefined && vkey !== header.log.vkey) throw new NoteError('it names another key of the log')
+    if (vkey !== undefined && vkey !== header.log.vkey)
+      throw new NoteError(`it is of the log ${header.log.vkey}, and another one is wanted`)
+    const { name, publicKey } = parseVkey(header.log.vkey)
+    if (name !== header.log.origin) throw new NoteError('the log and its key do not belong together')
     if (parseNote(note).signatures.length !== 1) throw new NoteError('there must be one signature')
     const text = openNote(note, parseVkey(formatVkey(backupSigner(name), publicKey)))
     if (text !== backupStatement(header, extent)) throw new NoteError('the signature is of other bytes')

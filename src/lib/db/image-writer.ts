@@ -52,10 +52,11 @@ export async function writeImage(parts: Parts): Promise<{ rows: number; extent: 
 
 function converse(worker: Worker, { head, sign, onRows, signal }: Parts): Promise<{ rows: number; extent: Extent }> {
   return new Promise((resolve, reject) => {
-    const hear = (message: FromWorker): void => {
-      if (message.type === 'progress') return onRows?.(message.rows)
-      if (message.type === 'done') return resolve({ rows: message.rows, extent: message.extent })
-      if (message.type === 'sealed') return worker.postMessage(sign(message.extent))
+    const hear = (message: FromWorker) => {
+      if (message.type === 'progress') onRows?.(message.rows)
+      if (message.type === 'done') resolve({ rows: message.rows, extent: message.extent })
+      if (message.type === 'sealed') worker.postMessage(sign(message.extent))
+      if (message.type !== 'snapshot') return
       const order = head(message)
       worker.postMessage(order)
       order.fileKey.fill(0)
