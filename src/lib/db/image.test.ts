@@ -118,7 +118,10 @@ const faults: Record<string, { tables?: { name: string; rows: number }[]; lines:
   'another table': { lines: '{"table":"kinds","columns":["no"]}\n', fault: /not those/ },
   'a table too few': { lines: '', fault: /fewer tables/ },
   'a row without a table': { lines: '["a"]\n', fault: /before its table/ },
-  'a row with more columns': { lines: '{"table":"z_parent","columns":["id"]}\n["a","b"]\n', fault: /number of columns/ },
+  'a row with more columns': {
+    lines: '{"table":"z_parent","columns":["id"]}\n["a","b"]\n',
+    fault: /number of columns/,
+  },
   'half a line': { lines: '{"table":"z_parent","columns":["id"]}\n["a"]\n["', fault: /within a line/ },
 }
 
