@@ -145,6 +145,7 @@ test('doctor says for each check whether it holds, also to who may not see every
     '✔ audit log',
     '✔ audit witnesses',
     '✔ secrets',
+    '! backups',
     '✔ connection lab',
   ])
   assert.deepEqual((await lines({ ATLAS_TOKEN: viewer })).slice(6), [
@@ -152,6 +153,7 @@ test('doctor says for each check whether it holds, also to who may not see every
     '! audit log',
     '! audit witnesses',
     '! secrets',
+    '! backups',
     '✔ connection lab',
   ])
   assert.deepEqual((await lines({ ATLAS_TOKEN: 'atl_wrong' }, 1)).at(-1), '✖ token')

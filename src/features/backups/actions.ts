@@ -58,6 +58,7 @@ function listAction({ backups }: Parts) {
       schedule: z.string().nullable().describe('Five cron fields in UTC; null when none is planned.'),
       next: z.string().nullable(),
       keep: z.int().describe('How many files are kept.'),
+      isLate: z.boolean().describe('Whether two planned backups passed without a complete one.'),
       lastMadeAt: z.string().nullable().describe('When the newest complete backup was made.'),
     }),
     resource: () => ({ type: 'backup', id: '*' }),

@@ -225,12 +225,15 @@ function showing(room: Room) {
     async list() {
       const rows = await store.list()
       const last = await store.newest('ready')
+      const missed = schedule === undefined ? [] : nextTimes(schedule, last ? new Date(last.started_at) : room.since, 2)
       return {
         items: rows.map((row) => viewOf(room, row)),
         schedule: schedule ?? null,
         next: (schedule && nextTimes(schedule, now(), 1)[0]?.toISOString()) || null,
         keep,
         lastMadeAt: last?.ended_at ?? null,
+        // One may be under way; the second that was due tells.
+        isLate: missed[1] !== undefined && missed[1] <= now(),
       }
     },
 

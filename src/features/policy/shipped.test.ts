@@ -154,6 +154,7 @@ test('Atlas itself gains nothing from a role binding', () => {
       'connections.syncs.start',
       'connections.syncs.run',
       'exports.plans.run',
+      'system.backups.create',
       'lab.journal.add',
     ],
   )
