@@ -24,7 +24,11 @@ async function newHost(t: TestContext, dialect: Dialect, key: string) {
     ...(dialect === 'PostgreSQL' && { ATLAS_DATABASE_URL: await freshPostgresUrl(t) }),
   }
   const local = { ...env, ATLAS_DATA_DIR: join(folder, 'data') }
-  return { folder, env, run: (args: readonly string[], more: Env = {}) => runAtlas(args, { folder, env: { ...local, ...more } }) }
+  return {
+    folder,
+    env,
+    run: (args: readonly string[], more: Env = {}) => runAtlas(args, { folder, env: { ...local, ...more } }),
+  }
 }
 
 const ways: readonly (readonly [Dialect, Dialect])[] = [
@@ -51,7 +55,10 @@ for (const [from, to] of ways)
     const made = await before.cli(['backup', file, '--json'])
     assert.equal(made.code, 0, made.stderr)
     const { backup, sha256 } = JSON.parse(made.stdout) as Record<string, string>
-    assert.deepEqual([statSync(file).mode & 0o777, statSync(join(before.dataDir, 'backups')).mode & 0o777], [0o600, 0o700])
+    assert.deepEqual(
+      [statSync(file).mode & 0o777, statSync(join(before.dataDir, 'backups')).mode & 0o777],
+      [0o600, 0o700],
+    )
     const vkey = join(old.folder, 'vkey')
     writeFileSync(vkey, /Audit log key: (\S+)/.exec(before.output.stdout)?.[1] ?? '')
     const codes = (await events(before)).filter(({ code }) => code.startsWith('backup.')).map(({ code }) => code)
