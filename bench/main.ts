@@ -11,6 +11,7 @@ type Options = { readonly quick: boolean; readonly assets: number | undefined; r
 const benches: Readonly<Record<string, (print: Print, options: Options) => Promise<void>>> = {
   mcp: async (print, { quick }) => (await import('./mcp.ts')).benchMcp(print, { quick }),
   audit: async (print) => (await import('./audit.ts')).benchAudit(print),
+  vault: async (print, { quick }) => (await import('./vault.ts')).benchVault(print, { quick }),
   search: async (print, { quick, assets = quick ? 20_000 : 1_000_000 }) =>
     (await import('./search.ts')).benchSearch(print, { assets }),
   estate: async (print, { quick, assets = quick ? 20_000 : 1_000_000, postgres }) =>
@@ -18,7 +19,7 @@ const benches: Readonly<Record<string, (print: Print, options: Options) => Promi
   sync: async (print, { quick }) => (await import('./sync.ts')).benchSync(print, { devices: quick ? 1_000 : 20_000 }),
   start: async (print, { quick }) => (await import('./start.ts')).benchStart(print, { quick }),
 }
-const usage = `npm run bench -- ${Object.keys(benches).join('|')}|all [--quick] [--assets N] [--postgres]`
+const usage = `npm run bench -- <name …>|all [--quick] [--assets N] [--postgres], where a name is one of ${Object.keys(benches).join(', ')}`
 
 process.exitCode = await main()
 
@@ -28,12 +29,14 @@ async function main(): Promise<number> {
     note(`Usage: ${usage}`)
     return 2
   }
-  if (asked.name === 'all') return all()
-  await benches[asked.name]?.(print, asked)
+  const { names, ...options } = asked
+  const [first, ...more] = names
+  if (first === undefined || more.length > 0) return several(names, options)
+  await benches[first]?.(print, options)
   return 0
 }
 
-function read(): (Options & { name: string }) | undefined {
+function read(): (Options & { names: readonly string[] }) | undefined {
   try {
     const options = {
       quick: { type: 'boolean', default: false },
@@ -41,24 +44,28 @@ function read(): (Options & { name: string }) | undefined {
       postgres: { type: 'boolean', default: false },
     } as const
     const { positionals, values } = parseArgs({ options, allowPositionals: true })
-    const [name = '', ...more] = positionals
-    const assets = values.assets === undefined ? undefined : Number(values.assets)
-    if (more.length > 0 || !(name === 'all' || Object.hasOwn(benches, name))) return undefined
-    if (assets !== undefined && !(Number.isInteger(assets) && assets > 0)) return undefined
-    return { name, quick: values.quick, assets, postgres: values.postgres }
+    const names = positionals.includes('all') ? Object.keys(benches) : positionals
+    const given = values.assets === undefined ? undefined : Number(values.assets)
+    if (names.length === 0 || !names.every((name) => Object.hasOwn(benches, name))) return undefined
+    if (given !== undefined && !(Number.isInteger(given) && given > 0)) return undefined
+    // Filling both databases with a million takes longer than everything else together.
+    const assets = given ?? (positionals.includes('all') && !values.quick ? 200_000 : undefined)
+    return { names, quick: values.quick, assets, postgres: values.postgres }
   } catch {
     return undefined
   }
 }
 
 /** Each in a process of its own: what one leaves on the heap must not slow the next. All run, also when one fails. */
-function all(): number {
+function several(names: readonly string[], { quick, assets, postgres }: Options): number {
   let failed = 0
-  for (const name of Object.keys(benches)) {
-    const given = process.argv.slice(2).filter((arg) => arg !== 'all')
-    // A later `--assets` wins. Filling both databases with a million takes longer than everything else together.
-    const args = [import.meta.filename, name, ...(given.includes('--quick') ? [] : ['--assets=200000']), ...given]
-    const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
+  for (const name of names) {
+    const flags = [
+      ...(quick ? ['--quick'] : []),
+      ...(postgres ? ['--postgres'] : []),
+      ...(assets === undefined ? [] : [`--assets=${assets}`]),
+    ]
+    const { status } = spawnSync(process.execPath, [import.meta.filename, name, ...flags], { stdio: 'inherit' })
     if (status !== 0) {
       note(`${name} failed`)
       failed += 1

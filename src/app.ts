@@ -56,6 +56,7 @@ import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
+import { makeMetrics } from './metrics.ts'
 import { imageSource } from './storage.ts'
 import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
@@ -94,6 +95,10 @@ export async function makeApp(parts: Parts) {
   return { ...rooms, ...openDoors(parts, rooms) }
 }
 
+function openVault({ database, rootKey, now }: Parts, onIntegrityFailure: (id: string) => Promise<void>) {
+  return makeVault({ database, rootKey, now, onIntegrityFailure })
+}
+
 type Open = Awaited<ReturnType<typeof openRooms>>
 
 /** The rooms, the actions that they offer, and the gate in front. */
@@ -103,13 +108,10 @@ async function openRooms(parts: Parts) {
   await checkRootKey(database, rootKey)
   await migrate(database, migrations, now)
   let audit: AuditLog | undefined
-  const vault = makeVault({
-    database,
-    rootKey,
-    now,
-    onIntegrityFailure: async (id) => {
-      await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
-    },
+  const metrics = makeMetrics({ version: parts.version, token: config.ATLAS_METRICS_TOKEN })
+  const vault = openVault(parts, async (id) => {
+    metrics.integrityFailed()
+    await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
   })
   await vault.init()
   const redact = (value: unknown) => vault.redact(parts.redact(value))
@@ -135,29 +137,21 @@ async function openRooms(parts: Parts) {
     findPrincipal: identity.findPrincipal,
     late: () => ({ actions, invoke, system }),
   })
-  const source = () => imageSource(config, rootKey)
-  const { version } = parts
-  const backups = openBackups({ config, database, log: audit, rootKey, source, version, now, record, report: log })
-  const actions = listActions({
-    inventory,
-    findings,
-    connections,
-    vault,
-    identity,
-    usage,
-    policy,
-    approvals,
-    audit,
-    exports,
-    backups,
-  })
+  const backups = openBackups({ ...parts, ...inUse(parts), log: audit, record, report: log })
+  const own = { vault, identity, usage, policy, approvals, audit, exports, backups }
+  const actions = listActions({ inventory, findings, connections, ...own })
   await policy.load(actions)
   await connections.refreshWritable()
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
-  const { invoke } = gate
-  const guards = { vault, audit, identity, limiter, usage, policy, approvals }
+  const invoke = metrics.counted(gate.invoke, gate.catalog)
   const records = { record, recordDelivery, settle }
-  return { ...gate, ...guards, ...records, inventory, findings, connections, exports, backups, system, actions, log }
+  const systems = { inventory, findings, connections }
+  return { ...gate, invoke, metrics, ...own, limiter, ...records, ...systems, system, actions, log }
+}
+
+/** The root key and the database at the moment of a backup. */
+function inUse({ config, rootKey }: Parts) {
+  return { rootKey: () => rootKey, source: () => imageSource(config, rootKey) }
 }
 
 /** The ways in. */
@@ -177,6 +171,7 @@ function openDoors(parts: Parts, rooms: Open) {
     receive: makeReceiver(connections, record, rooms.recordDelivery),
     exportFile: exports.openFile,
     backupFile: backups.openFile,
+    metrics: { render: () => rooms.metrics.render(rooms), tokenHash: rooms.metrics.tokenHash },
     health: { ready: () => readiness(parts.database) },
     rateLimitHeaders,
     mcp: mcp.fetch,
@@ -300,7 +295,7 @@ function openGate(rooms: Rooms) {
     recordRefusal,
     onBug: (error, { requestId }, action) => log.error({ err: error, requestId, action }, 'a call failed unexpectedly'),
   })
-  return { invoke, visible: makeVisible(gate), check: makeCheck(gate) }
+  return { catalog: gate.catalog, invoke, visible: makeVisible(gate), check: makeCheck(gate) }
 }
 
 function openIdentity(
@@ -317,6 +312,7 @@ function openIdentity(
     rootKey,
     now,
     sessionTokenTtlMs: config.ATLAS_TOKEN_EXPIRY * 1000,
+    sessionSecret: config.ATLAS_SESSION_SECRET,
     takeLogin: async (username, remoteAddress) => {
       const { delaySeconds } = throttle.take(username, remoteAddress ?? '127.0.0.1')
       await sleep(delaySeconds * 1000, undefined, { ref: false })

@@ -64,7 +64,17 @@ async function backUp(config: Config, { file, progress = () => {}, rootKey, data
   const log = await openLog({ database, rootKey, now, ...(origin !== undefined && { origin }) })
   const source = () => imageSource(config, rootKey)
   const report = { warn: () => {}, info: () => {} }
-  const room = openBackups({ config, database, log, rootKey, source, version, now, record: log.append, report })
+  const room = openBackups({
+    config,
+    database,
+    log,
+    rootKey: () => rootKey,
+    source,
+    version,
+    now,
+    record: log.append,
+    report,
+  })
   const stop = () => void room.close()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
   try {

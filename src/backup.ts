@@ -64,14 +64,15 @@ export function openBackups({ config, database, record, report, ...parts }: Room
 
 type Parts = {
   readonly log: Pick<AuditLog, 'origin' | 'vkey' | 'checkpoint' | 'attest'>
-  readonly rootKey: KeyObject
+  /** The one in use. */
+  readonly rootKey: () => KeyObject
   readonly source: () => ImageSource
   readonly version: string
   readonly now: () => Date
 }
 
 /** Writes one whole backup while others read and write the database. */
-export function makeBackup({ log, rootKey, source, version, now }: Parts): MakeBackup {
+export function makeBackup({ log, rootKey: inUse, source, version, now }: Parts): MakeBackup {
   return async ({ id, path, signal, onRows = () => {} }) => {
     const checkpoint = await log.checkpoint()
     let header: BackupHeader | undefined
@@ -79,6 +80,7 @@ export function makeBackup({ log, rootKey, source, version, now }: Parts): MakeB
 
     /** Made for the state that the worker holds on to. */
     const head = (snapshot: SnapshotFacts) => {
+      const rootKey = inUse()
       const fileKey = randomBytes(32)
       const { size, root } = readHeadRow(rootKey, snapshot.first['audit_head'])
       total = snapshot.tables.reduce((sum, { rows }) => sum + rows, 0)

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { aliases, ConfigError, readConfig, settings } from './config.ts'
+import { aliases, ConfigError, plainSecretsIn, readConfig, settings } from './config.ts'
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'atlas-config-'))
@@ -97,6 +97,27 @@ for (const c of faults)
     assert.equal(found.length, c.says.length, found.join('\n'))
     for (const [i, pattern] of c.says.entries()) assert.match(found[i] ?? '', pattern)
   })
+
+test('configuration: the audit log cannot be switched off (claims: B26)', () => {
+  assert.deepEqual(faultsOf({ ATLAS_AUDIT_ENABLED: 'false' }), [
+    'ATLAS_AUDIT_ENABLED: the audit log is always on; it cannot be switched off',
+  ])
+  assert.equal(readConfig({ ATLAS_AUDIT_ENABLED: 'true', ATLAS_LOG_LEVEL: 'silent' }).ATLAS_AUDIT_ENABLED, true)
+})
+
+test('configuration: secrets that stand in .env as plain text are found, and those in files of their own are not (claims: D34)', (t) => {
+  const file = join(folder(t), '.env')
+  const lines = [
+    'ATLAS_PORT=9000',
+    'ATLAS_SECRET_KEY=abc',
+    'MCP_TOKEN=abc',
+    'ATLAS_METRICS_TOKEN_FILE=/run/secrets/metrics',
+    'ATLAS_DATABASE_URL=postgresql://atlas:abc@db/atlas',
+    'SOMETHING_ELSE=abc',
+  ]
+  writeFileSync(file, lines.join('\n'), { mode: 0o600 })
+  assert.deepEqual(plainSecretsIn(file), ['ATLAS_DATABASE_URL', 'ATLAS_SECRET_KEY', 'MCP_TOKEN'])
+})
 
 test('configuration: nothing set gives the documented defaults', () => {
   const { ATLAS_HOST, ATLAS_PORT, ATLAS_RATE_LIMIT_RPM, ATLAS_TOKEN_EXPIRY, notices } = readConfig({})

@@ -47,6 +47,11 @@ export const settings = {
   ATLAS_SECRET_KEY: secret.optional(),
   ATLAS_SECRET_KEY_PREVIOUS: secret.optional(),
   ATLAS_SEALED: z.stringbool().default(false),
+  ATLAS_SESSION_SECRET: z
+    .string()
+    .min(32, 'must have 32 characters or more; make one with: atlas secrets gen')
+    .transform((value) => new Secret(value))
+    .optional(),
   ATLAS_API_TOKEN: secret.optional(),
   ATLAS_DEFAULT_ADMIN_PASSWORD: secret.optional(),
   ATLAS_SSL_CERTFILE: z.string().min(1).optional(),
@@ -59,6 +64,15 @@ export const settings = {
     .default(3600),
   ATLAS_RATE_LIMIT_RPM: z.coerce.number().int().min(1).max(10_000_000).default(100),
   ATLAS_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  ATLAS_METRICS_TOKEN: z
+    .string()
+    .min(32, 'must have 32 characters or more; make one with: atlas secrets gen')
+    .transform((value) => new Secret(value))
+    .optional(),
+  ATLAS_AUDIT_ENABLED: z
+    .stringbool()
+    .default(true)
+    .refine((isOn) => isOn, 'the audit log is always on; it cannot be switched off'),
   ATLAS_AUDIT_ORIGIN: z
     .string()
     .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, 'must look like atlas.example.org/audit')
@@ -87,6 +101,7 @@ export const aliases: Readonly<Record<string, keyof typeof settings>> = {
   ATLAS_MCP_TOKEN: 'ATLAS_API_TOKEN',
   MCP_TOKEN: 'ATLAS_API_TOKEN',
   ATLAS_UI_PASSWORD: 'ATLAS_DEFAULT_ADMIN_PASSWORD',
+  ATLAS_UI_SECRET: 'ATLAS_SESSION_SECRET',
   SECRET_KEY: 'ATLAS_SECRET_KEY',
   ENCRYPTION_KEY: 'ATLAS_SECRET_KEY',
   CORS_ORIGINS: 'ATLAS_CORS_ORIGINS',
@@ -168,6 +183,19 @@ function crossFaults(config: z.output<typeof Config>): string[] {
   if (proxied && config.ATLAS_PUBLIC_URL === undefined)
     faults.push('ATLAS_PUBLIC_URL must say the public address when ATLAS_TRUSTED_PROXIES is set')
   return faults
+}
+
+/** Settings that `.env` holds as plain text though they are secrets and could each stand in a file of their own. */
+export function plainSecretsIn(envFile: string): string[] {
+  const names = Object.keys(readEnvFile(envFile, [])).filter((name) => !name.endsWith('_FILE'))
+  const isSecret = (name: string) => {
+    const target = aliases[name] ?? name
+    const setting = Object.hasOwn(settings, target) ? settings[target as keyof typeof settings] : undefined
+    // A value that fits every secret there is; what it becomes tells whether the setting is one.
+    const sample = target === 'ATLAS_DATABASE_URL' ? 'postgresql://h/d' : 'x'.repeat(64)
+    return setting?.safeParse(sample).data instanceof Secret
+  }
+  return names.filter(isSecret).sort()
 }
 
 function isSafeUrl(text: string): boolean {

@@ -1,6 +1,8 @@
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
-import { ConfigError, readConfig } from './config.ts'
+import { ConfigError, plainSecretsIn, readConfig } from './config.ts'
+import { Secret } from './core/secret.ts'
+import { passwordFault } from './features/identity/password-policy.ts'
 
 export type LocalFact = { readonly check: string; readonly state: 'ok' | 'warn' | 'fail'; readonly detail: string }
 
@@ -12,12 +14,35 @@ export function inspectLocally(env: NodeJS.ProcessEnv, envFile: string): LocalFa
   try {
     const { ATLAS_DATA_DIR: data, ATLAS_DATABASE_URL: remote, ATLAS_SECRET_KEY: key } = readConfig(env, envFile)
     const configuration: LocalFact = { check: 'configuration', state: 'ok', detail: 'no faults' }
-    return [configuration, ...placesOf(data, remote !== undefined, key !== undefined)]
+    return [
+      configuration,
+      ...plainFact(envFile),
+      ...(remote ? [databaseFact(new URL(remote.reveal()))] : []),
+      ...placesOf(data, remote !== undefined, key !== undefined),
+    ]
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const faults = error.message.split('\n').slice(1)
     return faults.map((fault) => ({ check: 'configuration', state: 'fail', detail: fault.replace(/^\s*- /, '') }))
   }
+}
+
+function plainFact(envFile: string): LocalFact[] {
+  const names = plainSecretsIn(envFile)
+  if (names.length === 0) return []
+  const [first] = names
+  const detail = `${envFile} holds ${names.join(', ')} as plain text. Better one file for each, mode 0600, named in ${first}_FILE and its like`
+  return [{ check: 'plain secrets', state: 'warn', detail }]
+}
+
+/** Only the password that stands in the address can be judged; whether it is unique nobody can see from here. */
+function databaseFact({ username, password }: URL): LocalFact {
+  const check = 'database password'
+  if (password === '')
+    return { check, state: 'ok', detail: 'none in the address; the database has to know its clients in another way' }
+  const fault = passwordFault(new Secret(decodeURIComponent(password)), [decodeURIComponent(username)])
+  if (fault === undefined) return { check, state: 'ok', detail: 'long enough, and no common words' }
+  return { check, state: 'warn', detail: `it ${fault}. Make a new one: atlas secrets gen` }
 }
 
 function placesOf(data: string, hasRemoteDatabase: boolean, hasKey: boolean): LocalFact[] {

@@ -146,6 +146,10 @@ function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unk
   const old = config.ATLAS_SECRET_KEY_PREVIOUS?.reveal()
   if (old !== undefined) redactor.add('previous root key', old.trim().replace(/=+$/, ''))
   const [token, password] = [config.ATLAS_API_TOKEN?.reveal(), config.ATLAS_DEFAULT_ADMIN_PASSWORD?.reveal()]
+  const session = config.ATLAS_SESSION_SECRET?.reveal()
+  if (session !== undefined) redactor.add('session secret', session)
+  const scraper = config.ATLAS_METRICS_TOKEN?.reveal()
+  if (scraper !== undefined) redactor.add('metrics token', scraper)
   if (token !== undefined) redactor.add('bootstrap token', token)
   if (password !== undefined) redactor.add('first password', password)
   return redactor.redact

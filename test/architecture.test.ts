@@ -178,7 +178,7 @@ test('a secret is revealed only while signing in, in the vault, or where the pro
       !/authenticate/.test(line) &&
       // Out of one store and into the other; the shell's own memory.
       !line.startsWith('src/doors/cli/commands/vault.ts') &&
-      !/^src\/(features\/(vault|identity)\/|(main|app|start|storage|rekey)\.ts|core\/secret\.ts|lib\/(http-connect|sigv4)\.ts|connectors\/[a-z-]+\/(index|authenticate)\.ts)/.test(
+      !/^src\/(features\/(vault|identity)\/|(main|app|start|storage|rekey|metrics|local-state)\.ts|core\/secret\.ts|lib\/(http-connect|sigv4)\.ts|connectors\/[a-z-]+\/(index|authenticate)\.ts)/.test(
         line,
       ),
   )

@@ -225,6 +225,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
     exportFile: async () => undefined,
     backupFile: async () => undefined,
     health: { ready: async () => ({ database: true }) },
+    metrics: { render: async () => 'atlas_up 1\n' },
     rateLimitHeaders: (state) => ({
       'ratelimit-policy': `"default";q=${state.limit};w=${state.windowSeconds}`,
       ratelimit: `"default";r=${state.remaining};t=${state.resetSeconds}`,

@@ -20,7 +20,7 @@ function fernet(value: string): string {
   return Buffer.concat([signed, mac]).toString('base64').replaceAll('+', '-').replaceAll('/', '_')
 }
 
-test('a Fernet store is imported whole, and each row that the key does not open is named (SEC-ENC-8, claims: A39)', async (t) => {
+test('a Fernet store is imported whole, and each row that the key does not open is named (SEC-ENC-8, claims: A39 E5)', async (t) => {
   const folder = newFolder(t)
   const [store, key, wrongKey, json] = ['old.db', 'fernet.key', 'wrong.key', 'old.json'].map((name) =>
     join(folder, name),

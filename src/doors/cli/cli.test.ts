@@ -146,6 +146,7 @@ test('doctor says for each check whether it holds, also to who may not see every
     '✔ audit witnesses',
     '✔ secrets',
     '! backups',
+    '✔ incident',
     '✔ connection lab',
   ])
   assert.deepEqual((await lines({ ATLAS_TOKEN: viewer })).slice(6), [
@@ -154,6 +155,7 @@ test('doctor says for each check whether it holds, also to who may not see every
     '! audit witnesses',
     '! secrets',
     '! backups',
+    '! incident',
     '✔ connection lab',
   ])
   assert.deepEqual((await lines({ ATLAS_TOKEN: 'atl_wrong' }, 1)).at(-1), '✖ token')

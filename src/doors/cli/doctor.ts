@@ -31,6 +31,7 @@ export async function diagnose(shell: Shell, now: () => number): Promise<{ ok: b
   add('audit witnesses', await attempt(async () => auditHealth(await client.get('/audit/status'))))
   add('secrets', await attempt(() => checkRotation(client)))
   add('backups', await attempt(async () => backupHealth(await client.get('/backups'), now())))
+  add('incident', await attempt(() => checkIncident(client)))
   for (const { name, ...result } of await checkConnections(client)) add(name, result)
   return end()
 }
@@ -166,4 +167,11 @@ async function checkRotation(client: Client): Promise<Result> {
   const [overdue, soon] = [await named('overdue'), await named('soon')]
   if (overdue.length > 0) return warn(`overdue for a change: ${overdue.join(', ')}`)
   return ok(soon.length > 0 ? `to be changed soon: ${soon.join(', ')}` : 'none is to be changed soon')
+}
+
+async function checkIncident(client: Client): Promise<Result> {
+  const [newest] = (await client.get('/vault/incidents', { limit: 1 }))['items'] as Json[]
+  if (newest?.['state'] !== 'open') return ok('none is open')
+  const { waiting, total } = newest['secrets'] as Json
+  return warn(`everything is to be rotated: ${waiting} of ${total} secrets wait. See: atlas incident status`)
 }

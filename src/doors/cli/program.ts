@@ -7,6 +7,7 @@ import { addConnections } from './commands/connections.ts'
 import { addExports } from './commands/exports.ts'
 import { addFindings } from './commands/findings.ts'
 import { addIdentity } from './commands/identity.ts'
+import { addIncident } from './commands/incident.ts'
 import { addInventory } from './commands/inventory.ts'
 import { addKeys } from './commands/keys.ts'
 import { addMachines } from './commands/machines.ts'
@@ -97,6 +98,18 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
       'after',
       '\nSign in with `atlas login`, or set ATLAS_TOKEN. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.',
     )
+  addCommands(program, shell)
+  inherit(program)
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return Number(process.exitCode ?? 0)
+  } catch (error) {
+    return report(error, shell)
+  }
+}
+
+/** Every command there is. */
+export function addCommands(program: Command, shell: Shell): void {
   addSystem(program, shell)
   addInventory(program, shell)
   addFindings(program, shell)
@@ -107,18 +120,12 @@ export async function runCli(argv: readonly string[], env: NodeJS.ProcessEnv, lo
   addVault(program, shell)
   addSignIn(program, shell)
   addKeys(program, shell)
+  addIncident(program, shell)
   addIdentity(program, shell)
   addTokens(program, shell)
   addPolicy(program, shell)
   addAudit(program, shell)
   addBackup(program, shell)
-  inherit(program)
-  try {
-    await program.parseAsync(argv, { from: 'user' })
-    return Number(process.exitCode ?? 0)
-  } catch (error) {
-    return report(error, shell)
-  }
 }
 
 function makeShell(program: Command, env: NodeJS.ProcessEnv, local: Local): Shell {

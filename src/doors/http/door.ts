@@ -10,6 +10,7 @@ import { makeGuard } from './guard.ts'
 import { healthRoutes } from './health.ts'
 import { mcpRoute } from './mcp-endpoint.ts'
 import { metadataRoutes } from './metadata.ts'
+import { metricsRoute } from './metrics.ts'
 import { openapiRoute } from './openapi.ts'
 import type { HttpDoorParts } from './parts.ts'
 import { problemsRoute } from './problems-page.ts'
@@ -30,6 +31,7 @@ export const publicPaths: readonly string[] = [
   '/livez',
   '/readyz',
   '/health',
+  '/metrics',
   '/api/v1/openapi.json',
   '/api/v1/setup',
   '/hooks/:connection',
@@ -45,6 +47,7 @@ export function makeHttpDoor(parts: HttpDoorParts): { app: FastifyInstance; rout
   const { config, mcp } = parts
   const routes: readonly Route[] = [
     ...healthRoutes(parts),
+    metricsRoute(parts),
     ...metadataRoutes(config),
     ...signInRoutes(parts),
     problemsRoute(),

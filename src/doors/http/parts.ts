@@ -57,6 +57,8 @@ export type HttpDoorParts = {
   readonly backupFile: (id: string) => Promise<FileHandle | undefined>
   /** Whether each part of the server can work: `true`, `false`, or a short word for why not. Never a secret or a path. */
   readonly health: { readonly ready: () => Promise<Readonly<Record<string, boolean | string>>> }
+  /** The figures for Prometheus; `tokenHash` is the SHA-256 of the token that reads them. */
+  readonly metrics: { readonly render: () => Promise<string>; readonly tokenHash?: Buffer | undefined }
   readonly rateLimitHeaders: (state: LimitState) => Readonly<Record<string, string>>
   readonly mcp?: McpFetch
   readonly config: HttpDoorConfig

@@ -100,7 +100,7 @@ const refused: readonly { readonly title: string; readonly change: Change; reado
   },
 ]
 
-test('a connection with a fault is refused, the field and the rule are named, and no secret is left behind', async (t) => {
+test('a connection with a fault is refused, the field and the rule are named, and no secret is left behind (claims: D25)', async (t) => {
   const { connections, vault } = await makeToyRoom(t, await freshSqlite(t, toyMigrations), { allowLoopback: false })
   for (const { title, change, gets } of refused) {
     const credential = credentialOf(connections, change.credential ?? { token: toyToken })

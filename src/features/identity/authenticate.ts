@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Principal } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
+import type { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
 import { makeAllowList } from './cidr.ts'
 import { makeEpochWatch } from './epoch.ts'
@@ -8,7 +9,7 @@ import { makeLastUsed } from './last-used.ts'
 import { findPrincipal, type TokenRow } from './store.ts'
 import { bindingsOf } from './store-bindings.ts'
 import { findTokenByHash, findTokenByLookup } from './store-tokens.ts'
-import { hashToken, readToken } from './token-format.ts'
+import { hashToken, readToken, sessionHash } from './token-format.ts'
 
 /** Why a bearer was refused. For the audit log only: the caller gets one answer for all of them. */
 export type AuthFailure = {
@@ -28,6 +29,7 @@ export type AuthFailure = {
 type Parts = {
   readonly database: Database
   readonly now: () => Date
+  readonly sessionSecret?: Secret | undefined
   /** Told, and waited for, before the refusal is answered. */
   readonly onFailure: (failure: AuthFailure) => Promise<unknown>
 }
@@ -52,7 +54,7 @@ const maxEntries = 10_000
  * database. It is forgotten at once when this process changes anything (`forget`), and when the epoch row says that another
  * one did; that row is read again when the last reading is a second old. Expiry and network are checked on every call.
  */
-export function makeAuthenticator({ database, now, onFailure }: Parts) {
+export function makeAuthenticator({ database, now, onFailure, sessionSecret }: Parts) {
   const known = new Map<string, Entry>()
   const used = makeLastUsed(database, now)
   const freshen = makeEpochWatch(database, forget)
@@ -80,7 +82,8 @@ export function makeAuthenticator({ database, now, onFailure }: Parts) {
       typeof form === 'string'
         ? await findTokenByHash(database.db, hash)
         : await findTokenByLookup(database.db, form.lookup)
-    const verdict = await judgeRow(database, row, hash, isBootstrap)
+    const expected = row?.kind === 'session' ? sessionHash(hash, sessionSecret) : hash
+    const verdict = await judgeRow(database, row, expected, isBootstrap)
     if ('entry' in verdict && before === generation) {
       if (known.size >= maxEntries) known.delete(known.keys().next().value ?? '')
       known.set(key, verdict.entry)

@@ -1,8 +1,9 @@
+import type { Secret } from '../../core/secret.ts'
 import type { Db } from '../../lib/db/database.ts'
 import { newId } from '../../lib/ids.ts'
 import type { TokenRow } from './store.ts'
 import { addToken } from './store-tokens.ts'
-import { newToken } from './token-format.ts'
+import { newToken, sessionHash } from './token-format.ts'
 
 type Wish = {
   readonly principal: string
@@ -13,6 +14,7 @@ type Wish = {
   readonly createdBy: string
   readonly at: Date
   readonly lifeMs: number
+  readonly sessionSecret?: Secret | undefined
 }
 
 /** `token` is the only copy of the value that there will ever be. */
@@ -28,7 +30,7 @@ export async function issueToken(db: Db, wish: Wish): Promise<IssuedToken> {
     kind: wish.kind satisfies TokenRow['kind'],
     name: wish.name,
     lookup,
-    secret_hash: hash,
+    secret_hash: wish.kind === 'session' ? sessionHash(hash, wish.sessionSecret) : hash,
     hint: `atl_${lookup}`,
     scopes: wish.scopes ? JSON.stringify(wish.scopes) : null,
     cidrs: wish.cidrs ? JSON.stringify(wish.cidrs) : null,

@@ -46,7 +46,8 @@ export function makeLogin(room: Room) {
 }
 
 /** A short token for a person who has just proved who they are. */
-export async function startSession({ database, now, sessionTokenTtlMs }: Room, user: string): Promise<IssuedToken> {
+export async function startSession(room: Room, user: string): Promise<IssuedToken> {
+  const { database, now, sessionTokenTtlMs, sessionSecret } = room
   const at = now()
   await removeSessions(database.db, { principal: user, before: new Date(at.getTime() - dayMs).toISOString() })
   return issueToken(database.db, {
@@ -56,6 +57,7 @@ export async function startSession({ database, now, sessionTokenTtlMs }: Room, u
     createdBy: user,
     at,
     lifeMs: sessionTokenTtlMs,
+    sessionSecret,
   })
 }
 

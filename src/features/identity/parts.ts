@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import { Problem } from '../../core/problem.ts'
+import type { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
 import type { Authenticator, AuthFailure } from './authenticate.ts'
 import type { Hasher, PasswordCost } from './password.ts'
@@ -18,6 +19,8 @@ export type IdentityParts = {
   readonly now: () => Date
   /** How long a sign-in with a password lasts; at most one hour. */
   readonly sessionTokenTtlMs: number
+  /** Sign-ins hang on it: with another one everybody signs in anew. Tokens for programs do not. */
+  readonly sessionSecret?: Secret | undefined
   /** Counts a sign-in attempt and throws `rate-limited` when there were too many. The username is folded already. */
   readonly takeLogin: (username: string, remoteAddress: string | undefined) => void | Promise<void>
   /** The password was right: earlier attempts of this user from there need not count any longer. */

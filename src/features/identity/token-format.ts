@@ -1,5 +1,6 @@
-import { hash, randomBytes } from 'node:crypto'
+import { createHmac, hash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
+import type { Secret } from '../../core/secret.ts'
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const form = /^atl_([0-9A-Za-z]{10})_[0-9A-Za-z]{43}_([0-9A-Za-z]{6})$/
@@ -38,6 +39,11 @@ export function readToken(text: string): { readonly lookup: string } | 'malforme
  */
 export function hashToken(text: string): Buffer {
   return hash('sha256', text, 'buffer')
+}
+
+/** What is stored of a sign-in's token when sign-ins hang on a secret of their own: another secret, and none of them fits any more. */
+export function sessionHash(tokenHash: Buffer, secret: Secret | undefined): Buffer {
+  return secret ? createHmac('sha256', secret.reveal()).update(tokenHash).digest() : tokenHash
 }
 
 function checksum(head: string): string {

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import type { Principal } from '../../core/action.ts'
-import { makeDecide } from './decide.ts'
-import { shippedPolicies } from './policy.ts'
-import { makePolicySet } from './policy-set.ts'
+import { decide, effectsOf, policySet, resource, rolesTable } from './roles-table.ts'
 import { principalWith, routeActions } from './routes-for-tests.ts'
-import { ownAreas } from './schema.ts'
 
 // The oracle, written by hand and not from the policies. Columns: no role, viewer, developer, operator, auditor, admin;
 // first for a user, then for an agent, then Atlas itself. p permit, a ask, - forbid.
@@ -53,6 +49,11 @@ const oracle: Readonly<Record<string, string>> = {
   'vault.keys.list': '---p-p ---p-p -',
   'vault.keys.rotate': '-----p -----a -',
   'vault.keys.rewrap': '-----p -----a -',
+  'vault.incidents.open': '-----p -----a -',
+  'vault.incidents.list': '---ppp ---ppp -',
+  'vault.incidents.get': '---ppp ---ppp -',
+  'vault.incidents.secrets': '---ppp ---ppp -',
+  'vault.incidents.close': '-----p -----a -',
   'vault.secrets.reveal': '------ ------ -',
   'identity.users.list': '----pp ----pp -',
   'identity.users.add': '-----p -----a -',
@@ -104,20 +105,6 @@ const oracle: Readonly<Record<string, string>> = {
   'lab.device.reveal-config': '------ ------ -',
   'lab.journal.add': '---p-p ---a-a a',
   'lab.device.remove': '-----p -----a -',
-}
-
-const columns = ['', 'viewer', 'developer', 'operator', 'auditor', 'admin']
-const letters = { permit: 'p', ask: 'a', forbid: '-' } as const
-const policySet = makePolicySet(shippedPolicies, routeActions)
-const decide = makeDecide({ policySet })
-const resource = { type: 'any', id: '*' }
-
-function effectsOf(kind: Principal['kind'], action: (typeof routeActions)[number], approved: boolean): string {
-  const roleSets = kind === 'system' ? [[]] : columns.map((role) => (role === '' ? [] : [role]))
-  return roleSets
-    .map((roles) => decide({ principal: principalWith(roles, { kind }), action, resource, approved, door: 'http' }))
-    .map(({ effect }) => letters[effect])
-    .join('')
 }
 
 const kinds = ['user', 'agent', 'system'] as const
@@ -185,27 +172,3 @@ test('docs/operate/policy.md names every shipped policy', () => {
     [],
   )
 })
-
-/** One row for each area and access whose actions agree for every role, else one for each action. */
-function rolesTable(): string {
-  const groups = Map.groupBy(routeActions, ({ name, access }) => `${areaOf(name)} ${access}`)
-  const rows = [...groups.values()].flatMap((actions) => {
-    const byCells = Map.groupBy(actions, cellsOf)
-    const [first] = actions
-    if (first && byCells.size === 1) return [`| \`${areaOf(first.name)}\` | ${first.access} | ${cellsOf(first)} |`]
-    return actions.map((action) => `| \`${action.name}\` | ${action.access} | ${cellsOf(action)} |`)
-  })
-  const head = ['action', 'access', 'no role', ...columns.slice(1)]
-  return [`| ${head.join(' | ')} |`, `|${head.map(() => '---').join('|')}|`, ...rows].join('\n')
-}
-
-function cellsOf(action: (typeof routeActions)[number]): string {
-  const [users, agents] = [effectsOf('user', action, false), effectsOf('agent', action, false)]
-  const words: Record<string, string> = { pp: 'yes', pa: 'yes, an agent asks', 'p-': 'yes, a person only', '--': '–' }
-  return columns.map((_role, i) => words[`${users[i]}${agents[i]}`]).join(' | ')
-}
-
-function areaOf(name: string): string {
-  const area = name.split('.', 1)[0] ?? ''
-  return (ownAreas as readonly string[]).includes(area) ? `${area}.*` : '<connector>.*'
-}

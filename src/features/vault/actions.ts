@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
 import { SecretValue } from '../../core/secret.ts'
+import { incidentActions } from './incident-actions.ts'
 import { keyActions } from './key-actions.ts'
 import type { Vault } from './vault.ts'
 
@@ -20,6 +21,11 @@ type Parts = {
     | 'rotate'
     | 'rewrap'
     | 'rootKeyFingerprint'
+    | 'openIncident'
+    | 'incident'
+    | 'incidents'
+    | 'incidentSecrets'
+    | 'closeIncident'
   >
 }
 
@@ -35,6 +41,7 @@ export function vaultActions({ vault }: Parts): readonly Action[] {
     setRotation(vault),
     showUsage(vault),
     ...keyActions(vault),
+    ...incidentActions(vault),
   ]
 }
 

@@ -5,6 +5,9 @@ import type { SecretRow } from './store.ts'
 /** User names are credential fields too, but they stand in every inventory; blanking them would hide owners, not secrets. */
 const notRedacted = new Set(['username'])
 
+/** Kinds whose values are not changed now and then. */
+export const unrotatedKinds: readonly string[] = [...notRedacted]
+
 /** Whether a value of this kind is to be changed now and then. */
 export function isRotated(kind: string): boolean {
   return !notRedacted.has(kind)

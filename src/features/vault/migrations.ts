@@ -45,6 +45,26 @@ const use = `create table secret_use (
   primary key (secret_id, version, used_by, hour)
 )`
 
+const incident = [
+  `create table incident (
+    id text primary key,
+    reason text not null,
+    root_key text not null,
+    key_version integer not null,
+    opened_at text not null,
+    closed_at text,
+    excuse text
+  )`,
+  // One at a time: two lists of the same work would both be half done.
+  'create unique index incident_open on incident ((1)) where closed_at is null',
+  `create table incident_item (
+    incident_id text not null references incident (id),
+    secret_id text not null references secret (id),
+    last_version integer not null,
+    primary key (incident_id, secret_id)
+  )`,
+]
+
 export const vaultMigrations: readonly Migration[] = [
   { id: 200, name: 'vault', sqlite: tables('blob'), postgres: tables('bytea') },
   {
@@ -57,6 +77,7 @@ export const vaultMigrations: readonly Migration[] = [
     ),
   },
   { id: 220, name: 'secret use', sqlite: [use], postgres: [use] },
+  { id: 240, name: 'incidents', sqlite: incident, postgres: incident },
 ]
 
 /** `last_version` gives the next number: with a staged version it is not the current one. 90 and 75 days are those of rotation.ts. */

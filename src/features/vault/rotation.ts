@@ -34,8 +34,11 @@ export function stateAt({ remind_at, due_at }: Dates, now: string): RotationStat
   return remind_at <= now ? 'soon' : 'ok'
 }
 
-export function makeRotation({ store }: { readonly store: VaultStore }) {
-  return { setRotation, dueAt }
+export function makeRotation({ store, now }: { readonly store: VaultStore; readonly now: () => Date }) {
+  /** How many secrets there are, are to be changed soon, and should have been. */
+  const rotationCounts = () => store.countDue(now().toISOString())
+
+  return { setRotation, dueAt, rotationCounts }
 
   /** Sets a secret's own days; `days` undefined: the usual ones again, 0: never. Counted from when its current value was stored. */
   async function setRotation(id: string, wish: { days?: number | undefined; remindAfterDays?: number | undefined }) {

@@ -22,6 +22,20 @@ export function rotationRows(db: VaultDb) {
         .where('staged_version', 'is not', null)
         .returningAll()
         .executeTakeFirst(),
+    /** Living secrets, and those of them that are due at `now`. */
+    countDue: async (now: string): Promise<{ living: number; soon: number; overdue: number }> => {
+      const count = (when: ReturnType<typeof sql>) => sql<number>`cast(coalesce(sum(${when}), 0) as integer)`
+      const row = await db
+        .selectFrom('secret')
+        .select([
+          sql<number>`cast(count(*) as integer)`.as('living'),
+          count(sql`case when remind_at <= ${now} and due_at > ${now} then 1 else 0 end`).as('soon'),
+          count(sql`case when due_at <= ${now} then 1 else 0 end`).as('overdue'),
+        ])
+        .where('destroyed_at', 'is', null)
+        .executeTakeFirstOrThrow()
+      return { living: row.living, soon: row.soon, overdue: row.overdue }
+    },
     /** False when something else is staged by now. */
     unstage: async (id: string, version: number): Promise<boolean> => {
       const done = await living(id)

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Database, Db } from '../../lib/db/database.ts'
+import { type IncidentItemRow, type IncidentRow, incidentRows } from './store-incidents.ts'
 import { keyRows, type VaultKeyRow } from './store-keys.ts'
 import { rotationRows } from './store-rotation.ts'
 import { type UseRow, usageRows } from './store-usage.ts'
@@ -40,7 +41,14 @@ export type SecretWithVersion = SecretRow & {
   readonly [F in 'version' | 'key_id' | 'wrapped' | 'box']: VersionRow[F] | null
 }
 
-export type Tables = { vault_key: VaultKeyRow; secret: SecretRow; secret_version: VersionRow; secret_use: UseRow }
+export type Tables = {
+  vault_key: VaultKeyRow
+  secret: SecretRow
+  secret_version: VersionRow
+  secret_use: UseRow
+  incident: IncidentRow
+  incident_item: IncidentItemRow
+}
 export type VaultDb = Kysely<Tables>
 
 export type VaultStore = ReturnType<typeof makeVaultStore>
@@ -70,7 +78,14 @@ export function makeVaultStore({ db, dialect, exclusive }: Omit<Database, 'close
 export type VaultRows = ReturnType<typeof rows>
 
 function rows(db: VaultDb) {
-  return { ...keyRows(db), ...secretRows(db), ...rotationRows(db), ...versionRows(db), ...usageRows(db) }
+  return {
+    ...keyRows(db),
+    ...secretRows(db),
+    ...rotationRows(db),
+    ...versionRows(db),
+    ...usageRows(db),
+    ...incidentRows(db),
+  }
 }
 
 function secretRows(db: VaultDb) {

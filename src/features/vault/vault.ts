@@ -3,6 +3,7 @@ import type { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
 import { deriveKey } from '../../lib/envelope.ts'
 import { rootKeyFingerprint } from '../../lib/root-key.ts'
+import { makeIncidents } from './incidents.ts'
 import { makeKeyring } from './keyring.ts'
 import { makeKeys } from './keys.ts'
 import { makeKnown } from './known.ts'
@@ -38,6 +39,8 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
   const sealing = makeSealing({ keyring, onIntegrityFailure })
   const known = makeKnown()
   const usage = makeUsage({ store, now })
+  const keys = makeKeys({ store, keyring, sealing })
+  const fingerprint = () => rootKeyFingerprint(rootKey)
   const fingerprintKey = deriveKey(rootKey, 'atlas/vault/fingerprint')
 
   return {
@@ -45,8 +48,9 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     init: keyring.init,
     ...makeWriting({ store, keyring, sealing, known, now }),
     ...makeStaging({ store, keyring, sealing, known, now }),
-    ...makeRotation({ store }),
-    ...makeKeys({ store, keyring, sealing }),
+    ...makeRotation({ store, now }),
+    ...keys,
+    ...makeIncidents({ store, keyring, keys: keys.keys, rootKeyFingerprint: fingerprint, now }),
     ...makeReading({ store, sealing, known, now, usage }),
     usage: usage.usage,
     /** Writes what is still counted. Before the database is closed. */
@@ -56,7 +60,7 @@ export function makeVault({ database, rootKey, now, onIntegrityFailure, maxWraps
     hide: known.hide,
     proves: makeProof({ store, sealing, known, now, usage }),
     /** Names the root key in use, to compare it with a note of it. */
-    rootKeyFingerprint: () => rootKeyFingerprint(rootKey),
+    rootKeyFingerprint: fingerprint,
     /** Tells equal values from different ones without telling the value: HMAC-SHA-256, hexadecimal. */
     fingerprint: (value: Secret): string => createHmac('sha256', fingerprintKey).update(value.reveal()).digest('hex'),
   }

@@ -88,7 +88,7 @@ function addRecovery(vault: Command, shell: Shell): void {
 }
 
 /** All of it, call after call, with the progress on standard error. */
-async function rewrapAll(client: Client, say: (text: string) => void): Promise<Json> {
+export async function rewrapAll(client: Client, say: (text: string) => void): Promise<Json> {
   const [failed, seen]: [unknown[], Json] = [[], {}]
   for (let rewrapped = 0; ; ) {
     const answer = await client.send('POST', '/vault/keys/rewrap', seen)
