@@ -35,7 +35,16 @@ import { newId } from './lib/ids.ts'
 import { rootKeyFingerprint } from './lib/root-key.ts'
 import { openNote, parseCheckpoint, parseVkey } from './lib/signed-note.ts'
 import { StartError } from './start-error.ts'
-import { filePath, findRootKey, hold, openDatabase, prepareDataDirectory, unreachable } from './storage.ts'
+import {
+  filePath,
+  findRootKey,
+  hold,
+  openDatabase,
+  prepareDataDirectory,
+  removeRestoreCopy,
+  restoreCopy,
+  unreachable,
+} from './storage.ts'
 
 export type Progress = (text: string) => void
 
@@ -172,7 +181,7 @@ async function intoFolder(config: Config, opened: Opened): Promise<Record<string
   }
   refuse()
   const copy = restoreCopy(config)
-  removeSqlite(copy) // what an interrupted run left
+  removeRestoreCopy(config) // what an interrupted run left
   try {
     const answer = await intoSqlite(copy, opened, (database) => note(config, database, opened))
     refuse()
@@ -180,7 +189,7 @@ async function intoFolder(config: Config, opened: Opened): Promise<Record<string
     sync(dirname(target))
     return answer
   } finally {
-    removeSqlite(copy)
+    removeRestoreCopy(config)
   }
 }
 
@@ -334,13 +343,6 @@ function keyIfThere(config: Config): KeyObject | undefined {
     if (error instanceof StartError && error.cause === undefined) return undefined
     throw error
   }
-}
-
-/** Where a restore builds the file before it takes its name. */
-export const restoreCopy = (config: Config): string => `${filePath(config)}.restore`
-
-export function removeSqlite(path: string): void {
-  for (const end of ['', '-journal', '-wal', '-shm']) rmSync(path + end, { force: true })
 }
 
 function sync(path: string): void {

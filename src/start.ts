@@ -10,7 +10,7 @@ import { makeLog } from './lib/log.ts'
 import { makeRedactor } from './lib/redact.ts'
 import { waitUnsealed } from './sealed.ts'
 import { StartError } from './start-error.ts'
-import { keyPath, openRootKey, openStorage, say, unknownKey, unreachable } from './storage.ts'
+import { keyPath, openRootKey, openStorage, removeRestoreCopy, say, unknownKey, unreachable } from './storage.ts'
 
 type Opened = {
   readonly app: App
@@ -101,6 +101,7 @@ async function openApp(config: Config, version: string, unsealed?: KeyObject): P
     await release()
   }
   try {
+    if (!config.ATLAS_DATABASE_URL) removeRestoreCopy(config)
     await database.ping().catch((error: unknown) => {
       throw unreachable(error)
     })

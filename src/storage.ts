@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { type Database, openPostgres, openSqlite, type PostgresTarget, UnknownKey } from './lib/db/database.ts'
@@ -17,6 +17,13 @@ export function say(text: string): void {
 
 export const keyPath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'root.key')
 export const filePath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'atlas.db')
+/** Where a restore builds the file before it takes its name. */
+export const restoreCopy = (config: Config): string => `${filePath(config)}.restore`
+
+/** What a restore that was killed has left. Whoever calls this holds the folder. */
+export function removeRestoreCopy(config: Config): void {
+  for (const end of ['', '-journal', '-wal', '-shm']) rmSync(restoreCopy(config) + end, { force: true })
+}
 
 /** The root key that is there, for commands that need no data. */
 export function findRootKey(config: Config): KeyObject {

@@ -125,6 +125,9 @@ for (const dialect of dialects) {
       dialect === 'SQLite'
         ? existsSync(join(host.dataDir, 'atlas.db'))
         : host.using(async (database) => !(await isEmpty(database)))
+    const namesOfCopies = () =>
+      existsSync(host.dataDir) ? readdirSync(host.dataDir).filter((name) => name.includes('restore')) : []
+    let leftovers = 0
     const began = Date.now()
     assert.equal((await host.run(['restore', file])).code, 0)
     const took = Date.now() - began
@@ -137,24 +140,24 @@ for (const dialect of dialects) {
       const { signal, code } = await target.run(['restore', file], (child) =>
         setTimeout(() => child.kill('SIGKILL'), (took * point) / 8),
       )
-      if (dialect === 'SQLite' && (await isThere())) {
-        const { rows } = await host.using(({ db }) => sql<{ n: number }>`select count(*) as n from secret`.execute(db))
-        assert.equal(Number(rows[0]?.n), 20)
-        assert.equal((await host.run(['backup', 'verify', file])).code, 0)
-      } else if (dialect === 'SQLite') {
-        assert.equal(signal, 'SIGKILL', String(code))
-        // The next one does not mind what was left.
-        assert.equal((await host.run(['restore', file])).code, 0)
-        assert.deepEqual(
-          readdirSync(host.dataDir).filter((name) => name.includes('restore')),
-          [],
+      // The database ends the session a moment after the process is gone.
+      if (dialect === 'PostgreSQL') await sleep(300)
+      if (dialect === 'SQLite' ? await isThere() : !(await fresh.using(isEmpty))) {
+        const { rows } = await target.using(({ db }) =>
+          sql<{ n: number }>`select count(*) as n from secret join audit_entry on code = 'backup.restored'`.execute(db),
         )
-      } else if (signal === 'SIGKILL') {
-        // The server ends the session a moment after the process is gone.
-        await sleep(300)
-        assert.ok(await fresh.using(isEmpty), `killed at ${point}/8, and something is there`)
+        assert.equal(Number(rows[0]?.n), 20, `complete after ${point}/8`)
+        continue
       }
+      assert.equal(signal, 'SIGKILL', String(code))
+      if (dialect === 'PostgreSQL') continue
+      leftovers += namesOfCopies().length
+      // Neither a server, which begins with nothing then, nor the next restore minds what was left.
+      if (point % 2 === 0) await (await startAtlas(t, host)).stop()
+      else assert.equal((await host.run(['restore', file])).code, 0)
+      assert.deepEqual(namesOfCopies(), [])
     }
+    assert.ok(dialect === 'PostgreSQL' || leftovers > 0, 'a kill fell into the work')
   })
 
   test(`${dialect}: a thief who has the file, but not the root key, finds no secret and no person in it (SEC-ENC-4, claims: A28 E36)`, async (t) => {
