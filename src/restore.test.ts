@@ -1,16 +1,27 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { sql } from 'kysely'
+import { backupKey, fileKeyAad, toFileKey } from './backup.ts'
 import { backupHere } from './backup-local.ts'
 import { readHeadRow } from './features/audit/attest.ts'
 import { openLog } from './features/audit/log.ts'
 import { makeVault } from './features/vault/vault.ts'
+import {
+  type BackupHeader,
+  backupStatement,
+  checkBackup,
+  encodeHeader,
+  makeBackupWriter,
+  readBackup,
+} from './lib/backup-file.ts'
 import type { Database } from './lib/db/database.ts'
+import { open as unseal } from './lib/envelope.ts'
 import { drill, restore, verifyBackup } from './restore.ts'
 import { StartError } from './start-error.ts'
-import { dialects, furnish, hostKey, newHost, otherKey } from './testing/backups.ts'
+import { hold, prepareDataDirectory } from './storage.ts'
+import { dialects, furnish, type Host, hostKey, newHost, otherKey } from './testing/backups.ts'
 
 /** The message and exit code of a refusal. */
 async function refusal(run: Promise<unknown>): Promise<string> {
@@ -69,6 +80,11 @@ for (const dialect of dialects) {
 
     assert.deepEqual([answer['secretsOpened'], answer['logEntries']], [2, 6])
     assert.ok(await target.isUntouched())
+    if (dialect === 'PostgreSQL')
+      await target.using(async ({ db }) => {
+        const { rows } = await sql`select nspname from pg_namespace where nspname like 'atlas%'`.execute(db)
+        assert.deepEqual(rows, [])
+      })
     // Beside a database that is in use, too.
     await drill(source.config, { file })
     await source.using(async (database) => assert.equal((await (await open(database)).log.verify()).ok, true))
@@ -187,3 +203,87 @@ async function sizeOfLog({ db }: Database): Promise<number> {
   const { rows } = await sql<Record<string, unknown>>`select * from audit_head`.execute(db)
   return readHeadRow(hostKey, rows[0]).size
 }
+
+/** As whoever has all the keys could write it: the same content under another header, sealed and signed anew. */
+async function resealed(
+  source: Host,
+  file: string,
+  change: (header: BackupHeader) => Partial<BackupHeader>,
+): Promise<string> {
+  const handle = openSync(file, 'r')
+  const checked = checkBackup(handle)
+  const { header } = checked
+  const keyOf = () => toFileKey(unseal(backupKey(hostKey), Buffer.from(header.key, 'base64'), fileKeyAad(header.id)))
+  const pieces = [...readBackup(handle, keyOf(), checked)]
+  closeSync(handle)
+  const other = { ...header, ...change(header) }
+  const path = `${file}.resealed`
+  rmSync(path, { force: true })
+  const writer = makeBackupWriter(path, encodeHeader(other), keyOf())
+  for (const piece of pieces) writer.write(piece)
+  await source.using(async (database) => {
+    const { log } = await open(database)
+    writer.sign(log.attest('backup', backupStatement(other, writer.end())))
+    await log.close()
+  })
+  return path
+}
+
+const lies: Record<string, { change: (header: BackupHeader) => Partial<BackupHeader>; says: RegExp }> = {
+  'another size of the log': {
+    change: ({ log }) => ({ log: { ...log, size: log.size - 1 } }),
+    says: /^1: The audit log in the backup is not the one that its header names/,
+  },
+  'another root of the log': {
+    change: ({ log }) => ({ log: { ...log, root: Buffer.alloc(32).toString('base64') } }),
+    says: /^1: The audit log in the backup is not the one that its header names/,
+  },
+  'a checkpoint of another log': {
+    change: ({ log }) => ({ log: { ...log, checkpoint: log.checkpoint.replace(/— \S+ \S+/, '— other AAAAAAAA') } }),
+    says: /^1: no signature of/,
+  },
+  'fewer rows of a table': {
+    change: ({ tables }) => ({
+      tables: tables.map(({ name, rows }) => ({ name, rows: rows - Number(name === 'secret') })),
+    }),
+    says: /^1: secret has other rows than the backup says/,
+  },
+}
+
+for (const [what, { change, says }] of Object.entries(lies))
+  test(`a backup whose header says ${what} than what is in it is refused, whoever signed it`, async (t) => {
+    const source = await newHost(t, 'SQLite')
+    await furnish(source)
+    const file = await source.backUp()
+    const target = await newHost(t, 'SQLite')
+    const same = await resealed(source, file, () => ({}))
+    assert.equal((await drill(target.config, { file: same }))['secretsOpened'], 2)
+
+    const lie = await resealed(source, file, change)
+
+    assert.match(await refusal(restore(target.config, { file: lie })), says)
+    assert.ok(await target.isUntouched())
+  })
+
+test('nothing is put back while another process holds the place', async (t) => {
+  const source = await newHost(t, 'SQLite')
+  await furnish(source)
+  const file = await source.backUp()
+  const target = await newHost(t, 'SQLite')
+  prepareDataDirectory(target.config.ATLAS_DATA_DIR)
+  const release = await hold(target.config, 'exclusive')
+  assert.match(await refusal(restore(target.config, { file })), /^1: Another Atlas process works with this data/)
+  await release()
+  await restore(target.config, { file })
+})
+
+test('a key in the header that was sealed for another backup does not open', async (t) => {
+  const source = await newHost(t, 'SQLite')
+  await furnish(source)
+  const file = await source.backUp()
+  const lie = await resealed(source, file, () => ({ id: 'bak_000000000000000000000000' }))
+  assert.match(
+    await refusal(restore((await newHost(t, 'SQLite')).config, { file: lie })),
+    /^1: The key in the header of the backup is damaged/,
+  )
+})

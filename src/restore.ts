@@ -27,13 +27,13 @@ import { DamagedVersion } from './features/vault/sealing.ts'
 import { BackupFault, type BackupHeader, type CheckedBackup, checkBackup, readBackup } from './lib/backup-file.ts'
 import { type Database, openSqlite, settleSqlite, UnknownKey } from './lib/db/database.ts'
 import { decodeLines } from './lib/db/image.ts'
-import { loadImage } from './lib/db/image-load.ts'
+import { ImageFault, loadImage } from './lib/db/image-load.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { analyze, inOneTransaction, isEmpty } from './lib/db/one-transaction.ts'
 import { EnvelopeError, open } from './lib/envelope.ts'
 import { newId } from './lib/ids.ts'
 import { rootKeyFingerprint } from './lib/root-key.ts'
-import { openNote, parseCheckpoint, parseVkey } from './lib/signed-note.ts'
+import { NoteError, openNote, parseCheckpoint, parseVkey } from './lib/signed-note.ts'
 import { StartError } from './start-error.ts'
 import {
   filePath,
@@ -135,12 +135,20 @@ async function withBackup<T>(
     progress('Checking the signature')
     return await run({ file, checked: checkBackup(file, vkey), vkey, progress })
   } catch (error) {
-    if (error instanceof BackupFault)
-      throw new StartError(`${error.message}. Nothing was changed.`, { cause: error, exitCode: 1 })
-    throw error
+    throw toStartError(error)
   } finally {
     closeSync(file)
   }
+}
+
+/** What a person can act on; all else is a bug and flies. */
+function toStartError(error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException
+  const full = ['ENOSPC', 'EDQUOT', 'SQLITE_FULL', '53100'].includes(code ?? '')
+  const isFault = error instanceof BackupFault || error instanceof ImageFault || error instanceof NoteError
+  if (!isFault && !full) return error
+  const words = full ? `The disk is full (${code})` : message
+  return new StartError(`${words}. Nothing was changed.`, { cause: error, exitCode: 1 })
 }
 
 function openBackup(backup: Backup, rootKey: KeyObject): Opened {

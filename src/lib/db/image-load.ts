@@ -7,6 +7,14 @@ const maxParameters = 16_000
 const maxRows = 500
 const maxBytes = 4_194_304
 
+/** The rows are not those that were announced. */
+export class ImageFault extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'ImageFault'
+  }
+}
+
 type Parts = {
   readonly lines: Iterable<Line>
   /** The tables that must come, in their order, with their numbers of rows. */
@@ -27,23 +35,23 @@ export async function loadImage(database: Database, { lines, tables, onRows = ()
     const end = async () => {
       const expected = tables[at]
       if (table && (await table.flush()) !== expected?.rows)
-        throw new Error(`${expected?.name} has other rows than the backup says`)
+        throw new ImageFault(`${expected?.name} has other rows than the backup says`)
       done += expected?.rows ?? 0
       onRows(done)
     }
     for (const line of lines) {
       if ('row' in line) {
-        if (!table) throw new Error('A row stands before its table')
+        if (!table) throw new ImageFault('A row stands before its table')
         await table.add(line.row)
         continue
       }
       await end()
       at++
-      if (line.table.name !== tables[at]?.name) throw new Error('The tables are not those that the backup says')
+      if (line.table.name !== tables[at]?.name) throw new ImageFault('The tables are not those that the backup says')
       table = makeInserter(tx, database.dialect, line.table)
     }
     await end()
-    if (at !== tables.length - 1) throw new Error('There are fewer tables than the backup says')
+    if (at !== tables.length - 1) throw new ImageFault('There are fewer tables than the backup says')
     if (database.dialect === 'postgres') await moveIdentities(tx)
   })
 }
@@ -77,7 +85,7 @@ function makeInserter(tx: Db, dialect: Dialect, { name, columns }: TableShape) {
   return {
     flush,
     async add(row: readonly Value[]): Promise<void> {
-      if (row.length !== columns.length) throw new Error(`A row of ${name} has another number of columns`)
+      if (row.length !== columns.length) throw new ImageFault(`A row of ${name} has another number of columns`)
       for (const value of row) {
         values.push(bound(value, dialect))
         bytes += typeof value === 'string' || value instanceof Uint8Array ? value.length : 8
