@@ -1,7 +1,7 @@
-import type { KeyObject } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openBackups } from './backup.ts'
 import type { Config } from './config.ts'
+import { sinksOf } from './config-sinks.ts'
 import { connectors } from './connectors/index.ts'
 import type { Action, Resource } from './core/action.ts'
 import type { Subject } from './core/connector.ts'
@@ -16,6 +16,7 @@ import { auditActions } from './features/audit/actions.ts'
 import type { AuditEvent } from './features/audit/event.ts'
 import { type AuditLog, openLog } from './features/audit/log.ts'
 import { auditMigrations } from './features/audit/migrations.ts'
+import type { Keep } from './features/audit/retention-policy.ts'
 import { backupActions } from './features/backups/actions.ts'
 import type { Backups } from './features/backups/backups.ts'
 import { backupsMigrations } from './features/backups/migrations.ts'
@@ -46,6 +47,7 @@ import { usageActions } from './features/usage/actions.ts'
 import { usageMigrations } from './features/usage/migrations.ts'
 import { makeUsage, type Usage } from './features/usage/usage.ts'
 import { vaultActions } from './features/vault/actions.ts'
+import type { Rekeyed } from './features/vault/key-actions.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
 import { vaultMigrations } from './features/vault/migrations.ts'
 import { makeVault } from './features/vault/vault.ts'
@@ -56,7 +58,9 @@ import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
+import { type RootKey, ringOf } from './lib/root-keys.ts'
 import { makeMetrics } from './metrics.ts'
+import { openReferences } from './referencing.ts'
 import { imageSource } from './storage.ts'
 import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
@@ -76,7 +80,9 @@ export const migrations = [
 type Parts = {
   readonly config: Config
   readonly database: Database
-  readonly rootKey: KeyObject
+  readonly rootKey: RootKey
+  /** Makes what changes the root key; without it this server cannot. */
+  readonly makeRekey?: (log: AuditLog) => () => Promise<Rekeyed>
   readonly tls?: { readonly cert: string; readonly key: string }
   readonly makeLog: (redact: (value: unknown) => unknown) => Log
   /** Takes out the secrets of the configuration; those of the vault are the vault's matter. */
@@ -95,8 +101,32 @@ export async function makeApp(parts: Parts) {
   return { ...rooms, ...openDoors(parts, rooms) }
 }
 
-function openVault({ database, rootKey, now }: Parts, onIntegrityFailure: (id: string) => Promise<void>) {
-  return makeVault({ database, rootKey, now, onIntegrityFailure })
+function openVault(
+  { config, database, rootKey, now }: Parts,
+  metrics: ReturnType<typeof makeMetrics>,
+  record: (event: AuditEvent) => Promise<unknown> | undefined,
+) {
+  const references = openReferences(config, now)
+  const vault = makeVault({
+    database,
+    rootKey,
+    now,
+    references,
+    onIntegrityFailure: async (id) => {
+      metrics.integrityFailed()
+      await record({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
+    },
+    onReferenceFailure: async (id, detail) => {
+      await record({ code: 'vault.reference-failed', resource: { type: 'secret', id }, detail: { detail } })
+    },
+  })
+  return { vault, references }
+}
+
+/** Free text of callers can be a secret that was typed into the wrong field; the log never forgets. */
+function withoutSecrets(event: AuditEvent, redact: (value: unknown) => unknown): AuditEvent {
+  const { resource, detail } = redact({ resource: event.resource, detail: event.detail }) as AuditEvent
+  return { ...event, ...(resource && { resource }), ...(detail && { detail }) }
 }
 
 type Open = Awaited<ReturnType<typeof openRooms>>
@@ -109,18 +139,15 @@ async function openRooms(parts: Parts) {
   await migrate(database, migrations, now)
   let audit: AuditLog | undefined
   const metrics = makeMetrics({ version: parts.version, token: config.ATLAS_METRICS_TOKEN })
-  const vault = openVault(parts, async (id) => {
-    metrics.integrityFailed()
-    await audit?.append({ code: 'vault.integrity-failed', resource: { type: 'secret', id } })
-  })
+  const { vault, references } = openVault(parts, metrics, (event) => audit?.append(event))
   await vault.init()
   const redact = (value: unknown) => vault.redact(parts.redact(value))
   const log = parts.makeLog(redact)
   audit = await openAudit(parts, log)
-  const record = (event: AuditEvent) => audit.append(event)
+  const record = (event: AuditEvent) => audit.append(withoutSecrets(event, redact))
   const { recordRefusal, recordFailure, recordDelivery, settle } = makeRefusalRecords({ record, now, log })
   const policy = makePolicy({ database, now, onFault: (error) => log.error({ err: error }, 'a decision failed') })
-  const approvals = makeApprovals({ database, rootKey, now, ttlMs: 24 * 3_600_000, hashSecret: vault.fingerprint })
+  const approvals = openApprovals(parts, vault)
   const limiter = makeLimiter({ rpm: config.ATLAS_RATE_LIMIT_RPM, now })
   const { inventory, connections } = openSystems(parts, vault, log, record)
   const identity = openIdentity(parts, limiter, record, recordFailure, {
@@ -137,28 +164,25 @@ async function openRooms(parts: Parts) {
     findPrincipal: identity.findPrincipal,
     late: () => ({ actions, invoke, system }),
   })
-  const backups = openBackups({ ...parts, ...inUse(parts), log: audit, record, report: log })
+  const source = () => imageSource(config, ringOf(rootKey).current())
+  const backups = openBackups({ ...parts, source, log: audit, record, report: log })
   const own = { vault, identity, usage, policy, approvals, audit, exports, backups }
-  const actions = listActions({ inventory, findings, connections, ...own })
+  const actions = listActions({ inventory, findings, connections, rekey: parts.makeRekey?.(audit), ...own })
   await policy.load(actions)
   await connections.refreshWritable()
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
   const invoke = metrics.counted(gate.invoke, gate.catalog)
-  const records = { record, recordDelivery, settle }
-  const systems = { inventory, findings, connections }
+  const records = { record, recordDelivery, settle, redact }
+  const systems = { inventory, findings, connections, references }
   return { ...gate, invoke, metrics, ...own, limiter, ...records, ...systems, system, actions, log }
-}
-
-/** The root key and the database at the moment of a backup. */
-function inUse({ config, rootKey }: Parts) {
-  return { rootKey: () => rootKey, source: () => imageSource(config, rootKey) }
 }
 
 /** The ways in. */
 function openDoors(parts: Parts, rooms: Open) {
   const { audit, identity, limiter, connections, exports, backups, actions, invoke, visible, check, record, log } =
     rooms
-  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, version: parts.version, log })
+  const { redact } = rooms
+  const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, redact, version: parts.version, log })
   const http = makeHttpDoor({
     actions,
     invoke,
@@ -179,9 +203,19 @@ function openDoors(parts: Parts, rooms: Open) {
     log,
     version: parts.version,
   })
-  const due = { connections: connections.syncs, exports: { due: exports.plans.due, sweep: exports.sweep }, backups }
+  const due = {
+    connections: connections.syncs,
+    exports: { due: exports.plans.due, sweep: exports.sweep },
+    backups,
+    retention: rooms.audit.retention,
+  }
   const schedule = makeSchedule({ ...due, invoke, systemPrincipal: rooms.system, log })
   return { http, mcp, schedule }
+}
+
+/** How long the audit log keeps what. */
+function keepOf({ ATLAS_AUDIT_RETENTION: entries, ATLAS_AUDIT_DETAIL_RETENTION: details }: Config): Keep {
+  return { ...details, ...(entries !== undefined && { entries }) }
 }
 
 function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise<AuditLog> {
@@ -192,6 +226,8 @@ function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise
     now,
     ...(origin !== undefined && { origin }),
     ...(config.ATLAS_AUDIT_POLICY && { policy: config.ATLAS_AUDIT_POLICY }),
+    sinks: sinksOf(config),
+    keep: keepOf(config),
     onFatal: (error) => log.error({ err: error }, 'the audit log stopped'),
     onFault: (error) => log.warn({ err: error }, 'something beside the audit log failed and is tried again'),
   })
@@ -202,6 +238,7 @@ type Acting = {
   readonly findings: Findings
   readonly connections: ReturnType<typeof makeConnections>
   readonly vault: ReturnType<typeof makeVault>
+  readonly rekey: (() => Promise<Rekeyed>) | undefined
   readonly identity: Identity
   readonly usage: Usage
   readonly policy: ReturnType<typeof makePolicy>
@@ -212,14 +249,15 @@ type Acting = {
 }
 
 function listActions(rooms: Acting): readonly Action[] {
-  const { inventory, findings, connections, vault, identity, usage, policy, approvals, audit, exports, backups } = rooms
+  const { inventory, findings, connections, vault, rekey, identity, usage, policy, approvals, audit } = rooms
+  const { exports, backups } = rooms
   const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
     ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
     ...findingActions({ findings, ...naming }),
     ...briefActions({ inventory, connectionName: nameOf(connections) }),
     ...connectionActions({ connections }),
-    ...vaultActions({ vault }),
+    ...vaultActions({ vault, rekey }),
     ...identityActions(identity),
     ...usageActions(usage),
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
@@ -296,6 +334,11 @@ function openGate(rooms: Rooms) {
     onBug: (error, { requestId }, action) => log.error({ err: error, requestId, action }, 'a call failed unexpectedly'),
   })
   return { catalog: gate.catalog, invoke, visible: makeVisible(gate), check: makeCheck(gate) }
+}
+
+function openApprovals({ database, rootKey, now }: Parts, vault: ReturnType<typeof makeVault>) {
+  const { fingerprint: hashSecret, rootKeyIn } = vault
+  return makeApprovals({ database, rootKey, rootKeyIn, now, ttlMs: 24 * 3_600_000, hashSecret })
 }
 
 function openIdentity(

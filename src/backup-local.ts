@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,12 +9,21 @@ import type { Principal } from './core/action.ts'
 import { Problem } from './core/problem.ts'
 import { openLog } from './features/audit/log.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
-import { UnknownKey } from './lib/db/database.ts'
+import { type Database, UnknownKey } from './lib/db/database.ts'
 import { missingSteps } from './lib/db/migrate.ts'
 import { InUse } from './lib/db/presence.ts'
 import type { Progress } from './restore.ts'
 import { StartError } from './start-error.ts'
-import { filePath, findRootKey, imageSource, openStorage, type Storage, unknownKey, unreachable } from './storage.ts'
+import {
+  filePath,
+  findRootKey,
+  type Held,
+  hold,
+  imageSource,
+  openDatabase,
+  unknownKey,
+  unreachable,
+} from './storage.ts'
 
 type Order = { readonly file?: string | undefined; readonly progress?: Progress | undefined }
 
@@ -30,16 +40,17 @@ export async function backupHere(
   version: string,
 ): Promise<Record<string, unknown> | undefined> {
   if (!config.ATLAS_DATABASE_URL && !existsSync(filePath(config))) return undefined
-  const rootKey = findRootKey(config)
-  let storage: Storage
+  const rootKey = await findRootKey(config)
+  let held: Held
   try {
-    storage = await openStorage(config, rootKey)
+    held = await hold(config, 'shared')
   } catch (error) {
     if ((error as Error).cause instanceof InUse) return undefined
     throw error
   }
-  const { database, release } = storage
+  let database: Database | undefined
   try {
+    database = openDatabase(config, rootKey)
     await database.ping().catch((error: unknown) => {
       throw unreachable(error)
     })
@@ -50,13 +61,12 @@ export async function backupHere(
       throw new StartError('The data is of an earlier version. Back it up with that version, or start this one first.')
     return await backUp(config, { ...order, rootKey, database, version })
   } finally {
-    await database.close()
-    await release()
+    await database?.close()
+    await held.release()
   }
 }
 
-type Opened = Order &
-  Pick<Storage, 'database'> & { readonly rootKey: Parameters<typeof imageSource>[1]; readonly version: string }
+type Opened = Order & { readonly database: Database; readonly rootKey: KeyObject; readonly version: string }
 
 async function backUp(config: Config, { file, progress = () => {}, rootKey, database, version }: Opened) {
   const now = () => new Date()
@@ -68,7 +78,7 @@ async function backUp(config: Config, { file, progress = () => {}, rootKey, data
     config,
     database,
     log,
-    rootKey: () => rootKey,
+    rootKey,
     source,
     version,
     now,

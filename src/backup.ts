@@ -10,6 +10,7 @@ import type { Database } from './lib/db/database.ts'
 import { type ImageSource, type SnapshotFacts, writeImage } from './lib/db/image-writer.ts'
 import { deriveKey, seal } from './lib/envelope.ts'
 import { rootKeyFingerprint } from './lib/root-key.ts'
+import type { RootKey } from './lib/root-keys.ts'
 
 // What a backup is made of: the rows of all rooms, sealed under the root key, signed by the audit log. restore.ts is the way back.
 
@@ -64,15 +65,14 @@ export function openBackups({ config, database, record, report, ...parts }: Room
 
 type Parts = {
   readonly log: Pick<AuditLog, 'origin' | 'vkey' | 'checkpoint' | 'attest'>
-  /** The one in use. */
-  readonly rootKey: () => KeyObject
+  readonly rootKey: RootKey
   readonly source: () => ImageSource
   readonly version: string
   readonly now: () => Date
 }
 
 /** Writes one whole backup while others read and write the database. */
-export function makeBackup({ log, rootKey: inUse, source, version, now }: Parts): MakeBackup {
+export function makeBackup({ log, rootKey: keys, source, version, now }: Parts): MakeBackup {
   return async ({ id, path, signal, onRows = () => {} }) => {
     const checkpoint = await log.checkpoint()
     let header: BackupHeader | undefined
@@ -80,9 +80,9 @@ export function makeBackup({ log, rootKey: inUse, source, version, now }: Parts)
 
     /** Made for the state that the worker holds on to. */
     const head = (snapshot: SnapshotFacts) => {
-      const rootKey = inUse()
       const fileKey = randomBytes(32)
-      const { size, root } = readHeadRow(rootKey, snapshot.first['audit_head'])
+      // While the root key is changed there are two: the backup hangs on the one that its rows hang on.
+      const { size, root, rootKey } = readHeadRow(keys, snapshot.first['audit_head'])
       total = snapshot.tables.reduce((sum, { rows }) => sum + rows, 0)
       header = {
         format: 1,

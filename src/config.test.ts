@@ -80,6 +80,19 @@ const faults: { name: string; env: NodeJS.ProcessEnv; says: RegExp[] }[] = [
     says: [/^ATLAS_AUDIT_POLICY: w must be asked over https$/],
   },
   {
+    name: 'a retention that would switch auditing off',
+    env: { ATLAS_AUDIT_RETENTION: '30d', ATLAS_AUDIT_DETAIL_RETENTION: 'read=1d' },
+    says: [
+      /^ATLAS_AUDIT_RETENTION: 30d is less than 90 days, the least that can be set$/,
+      /^ATLAS_AUDIT_DETAIL_RETENTION: 1d is less than 7 days, the least that can be set$/,
+    ],
+  },
+  {
+    name: 'details that would outlive their entries',
+    env: { ATLAS_AUDIT_RETENTION: '1y', ATLAS_AUDIT_DETAIL_RETENTION: 'read=90d,default=2y' },
+    says: [/^ATLAS_AUDIT_DETAIL_RETENTION: the details of reveal would be kept 730 days, longer than their entries/],
+  },
+  {
     name: 'a value and its file',
     env: { ATLAS_API_TOKEN: 'a', ATLAS_API_TOKEN_FILE: '/dev/null' },
     says: [/both set ATLAS_API_TOKEN/],
@@ -169,7 +182,7 @@ test('configuration: no fault shows a value', () => {
 
 test('configuration: .env.example names every setting, and starts nothing by itself (claims: A9)', () => {
   const example = readFileSync('.env.example', 'utf8')
-  const names = [...example.matchAll(/^#\s*(ATLAS_[A-Z_]+)=/gm)].map((match) => match[1])
+  const names = [...example.matchAll(/^#\s*(ATLAS_[A-Z0-9_]+)=/gm)].map((match) => match[1])
   assert.deepEqual(names.sort(), Object.keys(settings).sort())
   assert.deepEqual(
     example.split('\n').filter((line) => line !== '' && !line.startsWith('#')),
@@ -179,6 +192,6 @@ test('configuration: .env.example names every setting, and starts nothing by its
 
 test('configuration: the page in docs lists every setting and alias', () => {
   const page = readFileSync('docs/operate/configuration.md', 'utf8')
-  const rows = [...page.matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1])
+  const rows = [...page.matchAll(/^\| `([A-Z0-9_]+)` \|/gm)].map((match) => match[1])
   assert.deepEqual(rows.sort(), [...Object.keys(settings), ...Object.keys(aliases)].sort())
 })

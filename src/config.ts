@@ -1,10 +1,21 @@
 import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { referencedIn, referenceFaults, referenceSettings } from './config-references.ts'
+import { sealFaults, sealSettings, standardNames } from './config-seals.ts'
+import { isLoopback, sinkFaults, sinkSettings } from './config-sinks.ts'
 import { Secret } from './core/secret.ts'
+import {
+  parseDetailRetention,
+  parseEntryRetention,
+  RetentionError,
+  retentionConflict,
+} from './features/audit/retention-policy.ts'
 import { nextTimes } from './lib/cron.ts'
 import { NoteError } from './lib/signed-note.ts'
 import { type Policy, parsePolicy } from './lib/tlog-policy.ts'
+
+export { isLoopback } from './config-sinks.ts'
 
 const secret = z
   .string()
@@ -47,6 +58,7 @@ export const settings = {
   ATLAS_SECRET_KEY: secret.optional(),
   ATLAS_SECRET_KEY_PREVIOUS: secret.optional(),
   ATLAS_SEALED: z.stringbool().default(false),
+  ...sealSettings({ secret, url: httpsOrLoopback }),
   ATLAS_SESSION_SECRET: z
     .string()
     .min(32, 'must have 32 characters or more; make one with: atlas secrets gen')
@@ -91,7 +103,11 @@ export const settings = {
     )
     .optional(),
   ATLAS_BACKUP_KEEP: z.coerce.number().int().min(1).max(1000).default(7),
+  ATLAS_AUDIT_RETENTION: retention(parseEntryRetention).optional(),
+  ATLAS_AUDIT_DETAIL_RETENTION: retention(parseDetailRetention).optional(),
+  ...sinkSettings,
   ATLAS_ALLOW_LOOPBACK_CONNECTIONS: z.stringbool().default(false),
+  ...referenceSettings({ secret, list, httpsOrLoopback }),
   ATLAS_URL: httpsOrLoopback.optional(),
   ATLAS_TOKEN: secret.optional(),
 } as const
@@ -108,10 +124,17 @@ export const aliases: Readonly<Record<string, keyof typeof settings>> = {
   INFRAGENIUS_HOST: 'ATLAS_HOST',
   INFRAGENIUS_PORT: 'ATLAS_PORT',
   INFRAGENIUS_LOG_LEVEL: 'ATLAS_LOG_LEVEL',
+  ...standardNames,
 }
 
 const Config = z.strictObject(settings)
-export type Config = z.output<typeof Config> & { readonly notices: readonly string[] }
+export type Config = z.output<typeof Config> & {
+  readonly notices: readonly string[]
+  /** The variables that ATLAS_REFERENCE_ENV names, as far as they are set. */
+  readonly referenced: Readonly<Record<string, Secret>>
+  /** The file that the root key was read from, when it was one. */
+  readonly keyFile?: string
+}
 
 /** Every fault of the configuration at once; the text names variables and rules, never values. */
 export class ConfigError extends Error {
@@ -152,8 +175,8 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
       continue
     }
     origins[target] = name
-    if (alias) notices.push(`${name} is read as ${target}; please rename it`)
-    const text = isFile ? readValueFile(name, value, faults, target.startsWith('ATLAS_SECRET_KEY')) : value
+    if (alias && !Object.hasOwn(standardNames, base)) notices.push(`${name} is read as ${target}; please rename it`)
+    const text = isFile ? readValueFile(name, value, faults, opensRootKey.test(target)) : value
     if (text !== undefined && text !== '') values[target] = text
   }
   const result = Config.safeParse(values)
@@ -163,7 +186,10 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
   if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0')
     faults.push('NODE_TLS_REJECT_UNAUTHORIZED=0 would switch certificate checks off; unset it')
   if (faults.length > 0 || !result.data) throw new ConfigError(faults)
-  return { ...result.data, notices }
+  const keyOrigin = origins['ATLAS_SECRET_KEY']
+  const keyFile = keyOrigin?.endsWith('_FILE') ? given[keyOrigin] : undefined
+  const referenced = referencedIn(given, result.data.ATLAS_REFERENCE_ENV)
+  return { ...result.data, notices, referenced, ...(keyFile !== undefined && { keyFile: resolve(keyFile) }) }
 }
 
 function crossFaults(config: z.output<typeof Config>): string[] {
@@ -173,6 +199,10 @@ function crossFaults(config: z.output<typeof Config>): string[] {
     faults.push('ATLAS_SSL_CERTFILE and ATLAS_SSL_KEYFILE belong together; set both or none')
   if (config.ATLAS_SEALED && config.ATLAS_SECRET_KEY)
     faults.push('ATLAS_SEALED waits for the root key in shares, so ATLAS_SECRET_KEY must not be set')
+  faults.push(...sealFaults(config))
+  const { ATLAS_AUDIT_RETENTION: entries, ATLAS_AUDIT_DETAIL_RETENTION: details } = config
+  const conflict = retentionConflict({ ...(entries !== undefined && { entries }), ...details })
+  if (conflict !== undefined) faults.push(`ATLAS_AUDIT_DETAIL_RETENTION: ${conflict} (ATLAS_AUDIT_RETENTION)`)
   const proxied = config.ATLAS_TRUSTED_PROXIES.length > 0
   if (config.ATLAS_TRUSTED_PROXIES.some((range) => /\/0+$/.test(range)))
     faults.push('ATLAS_TRUSTED_PROXIES: a range that holds every address trusts everybody; name the proxies')
@@ -182,7 +212,7 @@ function crossFaults(config: z.output<typeof Config>): string[] {
     )
   if (proxied && config.ATLAS_PUBLIC_URL === undefined)
     faults.push('ATLAS_PUBLIC_URL must say the public address when ATLAS_TRUSTED_PROXIES is set')
-  return faults
+  return [...faults, ...referenceFaults(config, (name) => Object.hasOwn(aliases, name)), ...sinkFaults(config)]
 }
 
 /** Settings that `.env` holds as plain text though they are secrets and could each stand in a file of their own. */
@@ -191,21 +221,18 @@ export function plainSecretsIn(envFile: string): string[] {
   const isSecret = (name: string) => {
     const target = aliases[name] ?? name
     const setting = Object.hasOwn(settings, target) ? settings[target as keyof typeof settings] : undefined
-    // A value that fits every secret there is; what it becomes tells whether the setting is one.
-    const sample = target === 'ATLAS_DATABASE_URL' ? 'postgresql://h/d' : 'x'.repeat(64)
-    return setting?.safeParse(sample).data instanceof Secret
+    return samples.some((sample) => setting?.safeParse(sample).data instanceof Secret)
   }
   return names.filter(isSecret).sort()
 }
+
+/** Every secret there is takes one of these; what it becomes tells whether a setting is one. */
+const samples = ['x'.repeat(64), 'postgresql://h/d', `whsec_${'x'.repeat(64)}`]
 
 function isSafeUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, hostname } = new URL(text)
   return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
 function defined(env: NodeJS.ProcessEnv): Record<string, string> {
@@ -232,12 +259,15 @@ function readEnvFile(path: string | undefined, faults: string[]): Record<string,
   return values
 }
 
+/** Whoever reads one of these can get at the root key, and so at everything. */
+const opensRootKey = /^ATLAS_(SECRET_KEY|TRANSIT_TOKEN$|AWS_SECRET_ACCESS_KEY$|AWS_SESSION_TOKEN$|PKCS11_PIN$)/
+
 function readValueFile(name: string, path: string, faults: string[], isKey: boolean): string | undefined {
   try {
     const { mode } = statSync(path)
     if (isKey && mode & 0o077) {
       faults.push(
-        `${name}: the root key can be read by others (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${path}`,
+        `${name}: what opens the root key can be read by others (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${path}`,
       )
       return undefined
     }
@@ -283,6 +313,19 @@ function toPolicy(text: string, context: z.RefinementCtx): Policy {
     context.addIssue(error.message)
     return z.NEVER
   }
+}
+
+/** A retention in days, or the plain words why it is none. */
+function retention<T>(parse: (text: string) => T) {
+  return z.string().transform((text, context): T => {
+    try {
+      return parse(text)
+    } catch (error) {
+      if (!(error instanceof RetentionError)) throw error
+      context.addIssue(error.message)
+      return z.NEVER
+    }
+  })
 }
 
 function toSeconds(text: string): number {

@@ -1,6 +1,7 @@
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
-import { ConfigError, plainSecretsIn, readConfig } from './config.ts'
+import { type Config, ConfigError, plainSecretsIn, readConfig } from './config.ts'
+import { sealPath } from './config-seals.ts'
 import { Secret } from './core/secret.ts'
 import { passwordFault } from './features/identity/password-policy.ts'
 
@@ -12,13 +13,15 @@ export type LocalFact = { readonly check: string; readonly state: 'ok' | 'warn' 
  */
 export function inspectLocally(env: NodeJS.ProcessEnv, envFile: string): LocalFact[] {
   try {
-    const { ATLAS_DATA_DIR: data, ATLAS_DATABASE_URL: remote, ATLAS_SECRET_KEY: key } = readConfig(env, envFile)
+    const config = readConfig(env, envFile)
+    const { ATLAS_DATA_DIR: data, ATLAS_DATABASE_URL: remote, ATLAS_SECRET_KEY: key } = config
     const configuration: LocalFact = { check: 'configuration', state: 'ok', detail: 'no faults' }
+    const places = placesOf(data, remote !== undefined, key !== undefined)
     return [
       configuration,
       ...plainFact(envFile),
       ...(remote ? [databaseFact(new URL(remote.reveal()))] : []),
-      ...placesOf(data, remote !== undefined, key !== undefined),
+      ...(config.ATLAS_SEAL ? places.map((fact) => ofSeal(config, fact)) : places),
     ]
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
@@ -61,6 +64,22 @@ function placesOf(data: string, hasRemoteDatabase: boolean, hasKey: boolean): Lo
       ? { check: 'data', state: 'fail', detail: `others can read it. Run: ${open.join(' && ')}` }
       : { check: 'data', state: 'ok', detail: `${data} is for its owner only` }
   return [place, keyFact({ keyFile, isFile: file !== undefined, hasKey, hasRemoteDatabase })]
+}
+
+/** With a seal, a key in the clear is what is wrong. */
+function ofSeal(config: Config, fact: LocalFact): LocalFact {
+  const { check } = fact
+  if (check !== 'root key') return fact
+  const wrapped = sealPath(config)
+  if (lstatSync(join(config.ATLAS_DATA_DIR, 'root.key'), { throwIfNoEntry: false }))
+    return {
+      check,
+      state: 'warn',
+      detail: 'it lies in the clear beside the data, and a seal is configured. Remove the file',
+    }
+  return lstatSync(wrapped, { throwIfNoEntry: false })
+    ? { check, state: 'ok', detail: `${wrapped}, wrapped by ${config.ATLAS_SEAL}` }
+    : { check, state: 'warn', detail: `${wrapped} does not exist yet. The first start makes it, or: atlas vault seal` }
 }
 
 type Key = {

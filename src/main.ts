@@ -5,6 +5,7 @@ import { ConfigError, readConfig } from './config.ts'
 import { CliError } from './doors/cli/client.ts'
 import { type Local, runCli } from './doors/cli/program.ts'
 import { serveStdio } from './doors/mcp/stdio.ts'
+import { assemble, Incomplete } from './features/audit/assemble.ts'
 import { verifyExport, verifyProof } from './features/audit/verify.ts'
 import { inspectLocally } from './local-state.ts'
 import { StartError } from './start-error.ts'
@@ -28,8 +29,20 @@ const local: Local = {
     const read = config()
     return (await rooms()).init(read, version)
   },
+  hasPreviousKey() {
+    try {
+      return config().ATLAS_SECRET_KEY_PREVIOUS !== undefined
+    } catch (error) {
+      if (error instanceof ConfigError) return false // whoever works with the configuration says what is wrong with it
+      throw error
+    }
+  },
   async rekey(files) {
     return (await import('./rekey.ts')).rekey(config(), files)
+  },
+  seal: {
+    wrap: async () => (await import('./sealing.ts')).sealRootKey(config()),
+    unwrap: async (keyFile) => (await import('./sealing.ts')).unsealToFile(config(), keyFile),
   },
   recovery: {
     make: async (kit) => (await import('./recovery.ts')).makeKit(config(), kit),
@@ -50,6 +63,11 @@ const local: Local = {
   async verifyExport(directory, vkey, policy) {
     if (!existsSync(directory)) throw new CliError(`${directory} does not exist`, 2)
     return { ...verifyExport(directory, read(vkey, '--vkey')?.trim(), read(policy, '--policy')) }
+  },
+  async assemble(from, to, vkey) {
+    return assemble(from, to, read(vkey, '--vkey') ?? '').catch((error: unknown) => {
+      throw error instanceof Incomplete ? new CliError(error.message, 1) : error
+    })
   },
   async verifyProof(proof, vkey, policy) {
     const text = read(proof, '--proof') ?? ''

@@ -101,7 +101,7 @@ async function attempt(source: string, read: () => Promise<readonly Family[]>) {
 }
 
 async function auditFamilies({ audit }: Sources): Promise<readonly Family[]> {
-  const { size, signedSize, signer, clockBehindSeconds, witnesses } = await audit.status()
+  const { size, signedSize, signer, clockBehindSeconds, witnesses, sinks } = await audit.status()
   const named = (value: (witness: (typeof witnesses)[number]) => number) =>
     witnesses.map((witness) => ({ labels: { witness: witness.name }, value: value(witness) }))
   return [
@@ -118,6 +118,29 @@ async function auditFamilies({ audit }: Sources): Promise<readonly Family[]> {
       'atlas_audit_witness_failing',
       'Whether a witness did not cosign the last time.',
       named((witness) => (witness.fault === null ? 0 : 1)),
+    ),
+    ...sinkFamilies(sinks),
+  ]
+}
+
+function sinkFamilies(sinks: Awaited<ReturnType<AuditLog['status']>>['sinks']): readonly Family[] {
+  const each = (value: (sink: (typeof sinks)[number]) => number) =>
+    sinks.map((sink) => ({ labels: { sink: sink.name }, value: value(sink) }))
+  return [
+    gauge(
+      'atlas_audit_sink_lag_entries',
+      'Entries that a sink has not got.',
+      each(({ lagEntries }) => lagEntries),
+    ),
+    gauge(
+      'atlas_audit_sink_lag_seconds',
+      'How long the oldest of them has been waiting.',
+      each(({ lagSeconds }) => lagSeconds),
+    ),
+    gauge(
+      'atlas_audit_sink_failing',
+      'Whether a sink did not take anything the last time.',
+      each(({ fault }) => (fault === null ? 0 : 1)),
     ),
   ]
 }

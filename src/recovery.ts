@@ -13,9 +13,12 @@ import { findRootKey } from './storage.ts'
 type Kit = { readonly shares: number; readonly threshold: number; readonly folder: string }
 
 /** `atlas vault recovery-kit`: the root key in shares, one file each, in a new folder. */
-export function makeKit(config: Config, { shares: count, threshold, folder }: Kit): Record<string, unknown> {
-  const key = findRootKey(config)
+export async function makeKit(
+  config: Config,
+  { shares: count, threshold, folder }: Kit,
+): Promise<Record<string, unknown>> {
   if (existsSync(folder)) throw new StartError(`${folder} exists already; name a new folder`)
+  const key = await findRootKey(config)
   const fingerprint = rootKeyFingerprint(key)
   const shares = sharesOf(key, threshold, count)
   mkdirSync(folder, { mode: 0o700 })
@@ -28,9 +31,9 @@ export function makeKit(config: Config, { shares: count, threshold, folder }: Ki
 }
 
 /** `atlas vault verify-recovery`: whether these shares give the root key that is in use. Nothing is written or shown. */
-export function verifyKit(config: Config, files: readonly string[]): Record<string, unknown> {
+export async function verifyKit(config: Config, files: readonly string[]): Promise<Record<string, unknown>> {
   const key = fromShares(files)
-  if (!key.equals(findRootKey(config)))
+  if (!key.equals(await findRootKey(config)))
     throw new StartError('The shares are of another root key than the one in use. Make a new kit.', { exitCode: 1 })
   return { rootKey: rootKeyFingerprint(key), shares: files.length, verified: true }
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { createSecretKey } from 'node:crypto'
-import { globSync, readFileSync } from 'node:fs'
 import { sql } from 'kysely'
 import { migrations } from './app.ts'
 import type { Principal } from './core/action.ts'
@@ -12,8 +11,8 @@ import { goodPassword } from './features/identity/testing.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
 import { makeVault } from './features/vault/vault.ts'
 import { type Database, UnknownKey } from './lib/db/database.ts'
-import { deriveKey, keyId } from './lib/envelope.ts'
 import { rekeyRows } from './rekey.ts'
+import { boxesUnder } from './testing/boxes.ts'
 import { fixedClock, testOnEach, testRootKey } from './testing/databases.ts'
 
 const newKey = createSecretKey(Buffer.alloc(32, 9))
@@ -21,13 +20,18 @@ const thirdKey = createSecretKey(Buffer.alloc(32, 10))
 const password = new Secret(goodPassword)
 const reviewer: Principal = { id: 'usr_1', kind: 'user', name: 'ada', bindings: [], version: '1' }
 const asker: Principal = { ...reviewer, id: 'agt_1', kind: 'agent', name: 'bot' }
-const exact = (inputHash: string) => ({
-  principal: asker,
-  action: 'x.y.z',
-  resource: { type: 'any', id: '1' },
-  inputHash,
-  policyVersion: '1',
-})
+/** A call with a secret in it: what is stored of it does not give its name again. */
+const exact = ({ hashInput }: Pick<ReturnType<typeof makeApprovals>, 'hashInput'>, note: string) => {
+  const input = { note, token: new Secret(`token of ${note}`) }
+  return {
+    principal: asker,
+    action: 'x.y.z',
+    resource: { type: 'any', id: '1' },
+    inputHash: hashInput('x.y.z', input, 3),
+    policyVersion: '1',
+    ...{ input, revision: 3 },
+  }
+}
 
 async function rooms(database: Database, rootKey = testRootKey) {
   const { now } = fixedClock()
@@ -60,21 +64,21 @@ async function fill(database: Database) {
   await log.append({ code: 'login.succeeded', principal: reviewer })
   await log.checkpoint()
   await identity.ensureAdmin({ password })
-  const approval = await approvals.request({ ...exact('1'), input: { note: 'please' } })
+  const approval = await approvals.request(exact(approvals, 'please'))
   await approvals.review(approval, reviewer, { decision: 'approved' })
-  await approvals.request({ ...exact('2'), input: {} })
+  const pending = await approvals.request(exact(approvals, 'later'))
   await log.close()
-  return { secret, approval, vkey: log.vkey }
+  return { secret, approval, pending, vkey: log.vkey }
 }
 
 testOnEach(
   'after a rekey everything opens with the new root key and nothing with the old one (SEC-ENC-5, claims: A41 A42)',
   migrations,
   async (database) => {
-    const { secret, approval, vkey } = await fill(database)
+    const { secret, approval, pending, vkey } = await fill(database)
 
-    await rekeyRows(database, { from: testRootKey, to: newKey })
-    await rekeyRows(database, { from: newKey, to: thirdKey })
+    await rekeyRows(database, { from: testRootKey, to: newKey }, fixedClock().now)
+    await rekeyRows(database, { from: newKey, to: thirdKey }, fixedClock().now)
 
     for (const old of [testRootKey, newKey]) {
       await assert.rejects(checkRootKey(database, old), UnknownKey)
@@ -90,15 +94,29 @@ testOnEach(
     assert.equal(index, 1)
     for (const _ of ['with the pepper of long ago', 'with the new one'])
       assert.ok((await identity.login({ username: 'admin', password }, '192.0.2.1')).token)
-    const { state, damaged, input } = await approvals.get(
-      { ...reviewer, bindings: [{ role: 'admin', scope: '*' }] },
-      approval,
-    )
-    assert.deepEqual({ state, damaged, input }, { state: 'expired', damaged: false, input: { note: 'please' } })
-    assert.equal(await approvals.find(exact('1')), undefined)
+    await assertApprovalsLive(approvals, approval, pending)
     await log.close()
   },
 )
+
+/** What was approved before serves the call that it is for, once; what was asked is answered and not asked twice. */
+async function assertApprovalsLive(approvals: ReturnType<typeof makeApprovals>, approved: string, pending: string) {
+  const admin = { ...reviewer, bindings: [{ role: 'admin', scope: '*' }] }
+  const { state, damaged, input } = await approvals.get(admin, approved)
+  assert.deepEqual(
+    { state, damaged, input },
+    { state: 'approved', damaged: false, input: { note: 'please', token: '[secret]' } },
+  )
+  assert.equal(await approvals.find(exact(approvals, 'other')), undefined)
+  assert.equal(await approvals.redeem(approved, exact(approvals, 'other')), false)
+  const please = exact(approvals, 'please')
+  assert.equal(await approvals.find(please), approved)
+  assert.deepEqual([await approvals.redeem(approved, please), await approvals.redeem(approved, please)], [true, false])
+  const later = exact(approvals, 'later')
+  assert.equal(await approvals.request(later), pending)
+  await approvals.review(pending, reviewer, { decision: 'approved' })
+  assert.equal(await approvals.find(later, pending), pending)
+}
 
 testOnEach('a rekey that fails in the middle changes nothing', migrations, async (database) => {
   const { secret } = await fill(database)
@@ -124,22 +142,3 @@ testOnEach('a process that slept through a rekey wraps nothing with the old root
   await assert.rejects(vault.rotate(), UnknownKey)
   await checkRootKey(database, newKey)
 })
-
-/** `table.column` of each box in the whole database that a key derived from `rootKey` opens: every key that the code derives. */
-async function boxesUnder(database: Database, rootKey: typeof testRootKey): Promise<string[]> {
-  const infos = globSync('src/**/*.ts').flatMap((file) =>
-    [...readFileSync(file, 'utf8').matchAll(/deriveKey\(\w+, '([^']+)'\)/g)].map((match) => match[1] ?? ''),
-  )
-  assert.ok(infos.includes('atlas/vault') && infos.includes('atlas/audit-key'), 'the search finds derivations')
-  const ids = new Map(infos.map((info) => [keyId(deriveKey(rootKey, info)).toString('hex'), info]))
-  const found: string[] = []
-  for (const { name } of await database.db.introspection.getTables()) {
-    const { rows } = await sql<Record<string, unknown>>`select * from ${sql.table(name)}`.execute(database.db)
-    for (const [column, value] of rows.flatMap((row) => Object.entries(row)))
-      if (Buffer.isBuffer(value) && value.toString('latin1', 0, 2) === 'HS') {
-        const info = ids.get(value.toString('hex', 4, 12))
-        if (info) found.push(`${name}.${column} under ${info}`)
-      }
-  }
-  return found
-}

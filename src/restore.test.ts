@@ -271,7 +271,7 @@ test('nothing is put back while another process holds the place', async (t) => {
   const file = await source.backUp()
   const target = await newHost(t, 'SQLite')
   prepareDataDirectory(target.config.ATLAS_DATA_DIR)
-  const release = await hold(target.config, 'exclusive')
+  const { release } = await hold(target.config, 'exclusive')
   assert.match(await refusal(restore(target.config, { file })), /^1: Another Atlas process works with this data/)
   await release()
   await restore(target.config, { file })

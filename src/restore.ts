@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path'
 import { migrations } from './app.ts'
 import { backupKey, fileKeyAad, toFileKey } from './backup.ts'
 import type { Config } from './config.ts'
+import { Problem } from './core/problem.ts'
 import { openLog } from './features/audit/log.ts'
 import { makeProofs } from './features/audit/proofs.ts'
 import { makeReader } from './features/audit/store-read.ts'
@@ -23,9 +24,9 @@ import { verifyLog } from './features/audit/verify-log.ts'
 import { rebuildSearch } from './features/inventory/store-rebuild.ts'
 import { checkSecrets } from './features/vault/check.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
-import { DamagedVersion } from './features/vault/sealing.ts'
 import { BackupFault, type BackupHeader, type CheckedBackup, checkBackup, readBackup } from './lib/backup-file.ts'
-import { type Database, openSqlite, settleSqlite, UnknownKey } from './lib/db/database.ts'
+import { type Database, findFileKey, openSqlite, settleSqlite, UnknownKey } from './lib/db/database.ts'
+import { isFileKeyKept } from './lib/db/file-key.ts'
 import { decodeLines } from './lib/db/image.ts'
 import { ImageFault, loadImage } from './lib/db/image-load.ts'
 import { migrate } from './lib/db/migrate.ts'
@@ -58,9 +59,9 @@ type Order = {
 /** `atlas restore FILE`: an empty data folder or database becomes what the backup holds, after all of it was verified. */
 export function restore(config: Config, order: Order): Promise<Record<string, unknown>> {
   return withBackup(order, async (backup) => {
-    const opened = openBackup(backup, findRootKey(config))
+    const opened = openBackup(backup, await findRootKey(config))
     if (!config.ATLAS_DATABASE_URL) prepareDataDirectory(config.ATLAS_DATA_DIR)
-    const release = await hold(config, 'exclusive')
+    const { release } = await hold(config, 'exclusive')
     try {
       return await (config.ATLAS_DATABASE_URL ? intoPostgres(config, opened) : intoFolder(config, opened))
     } finally {
@@ -72,7 +73,7 @@ export function restore(config: Config, order: Order): Promise<Record<string, un
 /** `atlas restore FILE --drill`: all of it in a temporary place, which is gone afterwards. */
 export function drill(config: Config, order: Order): Promise<Record<string, unknown>> {
   return withBackup(order, async (backup) => {
-    const opened = openBackup(backup, findRootKey(config))
+    const opened = openBackup(backup, await findRootKey(config))
     if (!config.ATLAS_DATABASE_URL) return drillInFolder(opened)
     const database = await connect(config, opened.rootKey)
     try {
@@ -89,7 +90,7 @@ export function drill(config: Config, order: Order): Promise<Record<string, unkn
 export function verifyBackup(config: Config, order: Order): Promise<Record<string, unknown>> {
   return withBackup(order, async ({ file, checked, vkey, progress }) => {
     const { header, extent, chunks } = checked
-    const rootKey = keyIfThere(config)
+    const rootKey = await keyIfThere(config)
     const isRightKey = rootKey !== undefined && rootKeyFingerprint(rootKey) === header.rootKey
     let rows = 0
     if (isRightKey) {
@@ -179,7 +180,7 @@ function openBackup(backup: Backup, rootKey: KeyObject): Opened {
 async function intoFolder(config: Config, opened: Opened): Promise<Record<string, unknown>> {
   const target = filePath(config)
   const refuse = () => {
-    if (existsSync(target))
+    if (existsSync(target) || isFileKeyKept(target))
       throw new StartError(
         `There is data in ${config.ATLAS_DATA_DIR} already. A backup is only put into an empty folder.`,
         {
@@ -214,7 +215,7 @@ async function intoSqlite(
   } finally {
     await database.close()
   }
-  settleSqlite(path, opened.rootKey.export(), { check: true })
+  settleSqlite(path, findFileKey(path, opened.rootKey.export()), { check: true })
   sync(path)
   return answer
 }
@@ -296,7 +297,9 @@ async function checkContent(database: Database, rootKey: KeyObject, { log }: Bac
       : error
   })
   const secrets = await checkSecrets({ database, rootKey }).catch((error: unknown) => {
-    throw error instanceof DamagedVersion ? new BackupFault(error.message, { cause: error }) : error
+    throw error instanceof Problem && error.type === 'integrity'
+      ? new BackupFault(error.message, { cause: error })
+      : error
   })
   const verdict = await verifyLog({ database, rootKey })
   if (!verdict.ok)
@@ -344,9 +347,9 @@ function factsOf(header: BackupHeader) {
 
 const totalOf = ({ tables }: BackupHeader) => tables.reduce((sum, { rows }) => sum + rows, 0)
 
-function keyIfThere(config: Config): KeyObject | undefined {
+async function keyIfThere(config: Config): Promise<KeyObject | undefined> {
   try {
-    return findRootKey(config)
+    return await findRootKey(config)
   } catch (error) {
     if (error instanceof StartError && error.cause === undefined) return undefined
     throw error

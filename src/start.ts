@@ -4,13 +4,30 @@ import type { AddressInfo } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { type App, makeApp } from './app.ts'
 import { type Config, isLoopback } from './config.ts'
+import { sealPath } from './config-seals.ts'
 import { Problem } from './core/problem.ts'
+import { Secret } from './core/secret.ts'
 import { UnknownKey } from './lib/db/database.ts'
 import { makeLog } from './lib/log.ts'
 import { makeRedactor } from './lib/redact.ts'
-import { waitUnsealed } from './sealed.ts'
+import { rootKeyFingerprint } from './lib/root-key.ts'
+import { makeRootKeyRing } from './lib/root-keys.ts'
+import { makeOnlineRekey } from './rekey-online.ts'
+import { settleRootKey, tidyFileKey } from './root-key-settle.ts'
+import { askProvider, unseal } from './sealed.ts'
+import { asStartError, sealedSource } from './sealed-source.ts'
 import { StartError } from './start-error.ts'
-import { keyPath, openRootKey, openStorage, removeRestoreCopy, say, unknownKey, unreachable } from './storage.ts'
+import {
+  hold,
+  keyPath,
+  type Opening,
+  openDatabase,
+  openRootKey,
+  removeRestoreCopy,
+  say,
+  unknownKey,
+  unreachable,
+} from './storage.ts'
 
 type Opened = {
   readonly app: App
@@ -21,7 +38,8 @@ type Opened = {
 
 /** `atlas init`: everything that a start makes, without listening. */
 export async function init(config: Config, version: string): Promise<Record<string, unknown>> {
-  const { app, setup, close } = await openApp(config, version)
+  const unsealed = await unsealOnce(config)
+  const { app, setup, close } = await openApp(config, version, unsealed)
   const answer = {
     dataDirectory: config.ATLAS_DATA_DIR,
     auditKey: app.audit.vkey,
@@ -34,12 +52,12 @@ export async function init(config: Config, version: string): Promise<Record<stri
 
 /** `atlas serve`: runs until SIGTERM or SIGINT. Prints what a person needs to go on. */
 export async function serve(config: Config, version: string): Promise<void> {
-  const unsealed = config.ATLAS_SEALED ? await waitUnsealed(config, readTls(config)) : undefined
+  const unsealed = await unseal(config, readTls(config))
   const { app, setup, close } = await openApp(config, version, unsealed)
   const { app: server } = app.http
   // Heard from here on: whoever sees that it is ready may stop it at once, and that must be an orderly end too.
   const stop = stopped()
-  await app.audit.start({ version, ...(unsealed && { unsealed: true }) })
+  await app.audit.start({ version, ...(unsealed && { unsealed: unsealed.source.kind }) })
   try {
     await server.listen({ host: config.ATLAS_HOST, port: config.ATLAS_PORT })
   } catch (error) {
@@ -52,6 +70,7 @@ export async function serve(config: Config, version: string): Promise<void> {
   }
   app.schedule.start()
   app.usage.start()
+  app.references.start()
   const { port } = server.server.address() as AddressInfo
   const host = config.ATLAS_HOST.includes(':') ? `[${config.ATLAS_HOST}]` : config.ATLAS_HOST
   const url = config.ATLAS_PUBLIC_URL ?? `${config.ATLAS_SSL_CERTFILE ? 'https' : 'http'}://${host}:${port}`
@@ -83,11 +102,14 @@ export async function serve(config: Config, version: string): Promise<void> {
   await close()
 }
 
-async function openApp(config: Config, version: string, unsealed?: KeyObject): Promise<Opened> {
+async function openApp(config: Config, version: string, unsealed?: Opening): Promise<Opened> {
   for (const notice of config.notices) say(notice)
   const tls = readTls(config)
-  const { rootKey, isNew } = unsealed ? { rootKey: unsealed, isNew: false } : openRootKey(config)
-  const { database, release } = await openStorage(config, rootKey)
+  const opening = unsealed ?? (await openRootKey(config))
+  const { source, isNew } = opening
+  const { database, release, alone, rootKey, after } = await openHeld(config, opening)
+  const ring = makeRootKeyRing(rootKey)
+  const { redact, hide } = redactorOf(config, rootKey)
   let app: App | undefined
   const close = async (): Promise<void> => {
     await app?.mcp.close()
@@ -96,6 +118,7 @@ async function openApp(config: Config, version: string, unsealed?: KeyObject): P
     await app?.connections.close()
     await app?.identity.close()
     await app?.vault.close()
+    await app?.references.close()
     await app?.audit.close()
     await database.close()
     await release()
@@ -108,27 +131,25 @@ async function openApp(config: Config, version: string, unsealed?: KeyObject): P
     app = await makeApp({
       config,
       database,
-      rootKey,
+      rootKey: ring,
+      makeRekey: (log) => makeOnlineRekey({ config, source, ring, database, log, alone, hide }),
       ...(tls && { tls }),
       makeLog: (redact) => makeLog({ level: config.ATLAS_LOG_LEVEL, redact }),
-      redact: redactorOf(config, rootKey),
+      redact,
       version,
       now: () => new Date(),
     })
-    if (isNew)
-      say(`A root key was made in ${keyPath(config)}. Keep a copy elsewhere: without it the data cannot be read.`)
+    tidyFileKey(config, rootKey)
+    if (after) await tellOfRekey(app, after, rootKey)
+    sayOfKey(config, { isNew, unsealed })
     if (config.ATLAS_SECRET_KEY_PREVIOUS)
       say('The data hangs on the new root key. Remove ATLAS_SECRET_KEY_PREVIOUS, and destroy the old key.')
-    if (!config.ATLAS_SECRET_KEY && !unsealed)
-      say(
-        'Warning: the root key lies on the data disk. Move it and name it in ATLAS_SECRET_KEY_FILE (docs/operate/keys.md).',
-      )
     return { app, setup: await firstSignIn(app, config), close }
   } catch (error) {
     await close()
     if (error instanceof UnknownKey) {
       // The database was made with another key, so this one, made a moment ago, opens nothing.
-      if (isNew) rmSync(keyPath(config))
+      if (isNew) rmSync(unsealed ? sealPath(config) : keyPath(config))
       throw unknownKey(config, error)
     }
     if ((error as Error).name === 'PolicyFault')
@@ -137,23 +158,89 @@ async function openApp(config: Config, version: string, unsealed?: KeyObject): P
   }
 }
 
+/** What a person must know of the root key now. */
+function sayOfKey(config: Config, { isNew, unsealed }: { isNew: boolean; unsealed: Opening | undefined }): void {
+  if (!unsealed) {
+    if (isNew)
+      say(`A root key was made in ${keyPath(config)}. Keep a copy elsewhere: without it the data cannot be read.`)
+    if (!config.ATLAS_SECRET_KEY)
+      say(
+        'Warning: the root key lies on the data disk. Move it and name it in ATLAS_SECRET_KEY_FILE (docs/operate/keys.md).',
+      )
+    return
+  }
+  if (isNew)
+    say(
+      `A root key was drawn and wrapped into ${sealPath(config)}. MAKE A RECOVERY KIT NOW: atlas vault recovery-kit. Without it, whoever loses the provider's key loses all data.`,
+    )
+  if (config.ATLAS_SEAL && existsSync(keyPath(config)))
+    say(`Warning: ${keyPath(config)} still holds the root key in the clear. Make a recovery kit, then remove the file.`)
+}
+
+/** For `init`, which waits for nobody. */
+async function unsealOnce(config: Config): Promise<Opening | undefined> {
+  const source = sealedSource(config)
+  try {
+    return source && (await askProvider(config, source)())
+  } catch (error) {
+    throw asStartError(error)
+  }
+}
+
+/** The configured database, held so that nobody else changes its key, under the root key that it hangs on. */
+async function openHeld(config: Config, { source, rootKey }: Opening) {
+  const held = await hold(config, 'shared')
+  try {
+    const settled = await settleRootKey(config, source, rootKey)
+    return { ...held, ...settled, database: openDatabase(config, settled.rootKey) }
+  } catch (error) {
+    await held.release()
+    throw asStartError(error)
+  }
+}
+
+/** A server was killed while it changed the root key; what is left of that was finished or undone just now. */
+async function tellOfRekey({ audit }: App, after: 'finished' | 'undone', rootKey: KeyObject): Promise<void> {
+  const fingerprint = rootKeyFingerprint(rootKey)
+  if (after === 'finished')
+    return say(`The change of the root key is finished: everything hangs on the new key, ${fingerprint}.`)
+  await audit.append({ code: 'vault.rekey-undone', detail: { rootKey: fingerprint } })
+  say(`The change of the root key was undone: everything hangs on the key from before, ${fingerprint}.`)
+}
+
 /** Knows the secrets that this process was started with, so that nothing it says repeats one. */
-function redactorOf(config: Config, rootKey: KeyObject): (value: unknown) => unknown {
+export function redactorOf(config: Config, rootKey: KeyObject) {
   const redactor = makeRedactor()
-  const bytes = rootKey.export()
-  for (const encoding of ['base64', 'base64url', 'hex'] as const)
-    redactor.add(`root key, ${encoding}`, bytes.toString(encoding).replace(/=+$/, ''))
-  bytes.fill(0)
-  const old = config.ATLAS_SECRET_KEY_PREVIOUS?.reveal()
-  if (old !== undefined) redactor.add('previous root key', old.trim().replace(/=+$/, ''))
-  const [token, password] = [config.ATLAS_API_TOKEN?.reveal(), config.ATLAS_DEFAULT_ADMIN_PASSWORD?.reveal()]
-  const session = config.ATLAS_SESSION_SECRET?.reveal()
-  if (session !== undefined) redactor.add('session secret', session)
-  const scraper = config.ATLAS_METRICS_TOKEN?.reveal()
-  if (scraper !== undefined) redactor.add('metrics token', scraper)
-  if (token !== undefined) redactor.add('bootstrap token', token)
-  if (password !== undefined) redactor.add('first password', password)
-  return redactor.redact
+  const hide = (key: KeyObject): void => {
+    const bytes = key.export()
+    for (const encoding of ['base64', 'base64url', 'hex'] as const)
+      redactor.add(`root key ${rootKeyFingerprint(key)}, ${encoding}`, bytes.toString(encoding).replace(/=+$/, ''))
+    bytes.fill(0)
+  }
+  hide(rootKey)
+  // All of them, so that a setting which is added later is not forgotten here. A webhook's secret is known by what follows its mark.
+  for (const [name, value] of Object.entries(config))
+    if (value instanceof Secret)
+      redactor.add(
+        name,
+        value
+          .reveal()
+          .trim()
+          .replace(/^whsec_|=+$/g, ''),
+      )
+  redactor.add('database password', databasePassword(config))
+  return { redact: redactor.redact, hide }
+}
+
+/** Of the address, which is a secret as a whole; an error of the network or the server names its parts. Empty when there is none. */
+function databasePassword({ ATLAS_DATABASE_URL: url }: Config): string {
+  const text = url?.reveal() ?? ''
+  const password = URL.canParse(text) ? new URL(text).password : ''
+  try {
+    return decodeURIComponent(password)
+  } catch {
+    return password // Whoever connects with it will say that it is no address.
+  }
 }
 
 /** The configured first sign-ins. Answers the setup token when a person must still make the first administrator. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { eventPage, page } from '../scripts/event-page.ts'
+import { items, proofs, proofsPage, proofsText } from '../scripts/proofs.ts'
 import { problems } from '../src/core/problem.ts'
 import { roles } from '../src/features/identity/roles.ts'
 
@@ -22,6 +23,14 @@ test('docs/problems.md explains each problem type, and no other', () => {
 
 test('docs/operate/audit-events.md is what the catalogue says (make it with: node scripts/event-page.ts)', () => {
   assert.equal(readFileSync(page, 'utf8'), eventPage())
+})
+
+test('docs/security-tests.md names the tests of each security requirement (make it with: node scripts/proofs.ts)', () => {
+  assert.deepEqual(
+    [...proofs().keys()].filter((id) => !(id in items)),
+    [],
+  )
+  assert.equal(read(proofsPage), proofsText())
 })
 
 test('docs/dependencies.md gives the reason of each direct dependency', () => {

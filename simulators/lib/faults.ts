@@ -35,6 +35,8 @@ export type Reply = {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
+  /** Instead of `body`: what is no text. */
+  readonly bytes?: Buffer
   /** How many objects the body holds, for the request log. */
   readonly items?: number
 }
@@ -68,15 +70,16 @@ export async function send(response: ServerResponse, reply: Reply, fault: Fault 
     response.destroy()
     return 0
   }
-  const { status, headers = {}, body = '' } = spoilt(reply, fault)
+  const { status, headers = {}, body: text = '', bytes } = spoilt(reply, fault)
+  const body = bytes ?? Buffer.from(text)
   response.writeHead(status, {
     'content-type': 'application/json',
     ...headers,
-    'content-length': Buffer.byteLength(body),
+    'content-length': body.length,
   })
   if (fault?.kind === 'reset') {
     // Waits until the first half is with the operating system, so that the client sees headers and then the break.
-    await new Promise<void>((resolve) => response.write(body.slice(0, body.length / 2), () => resolve()))
+    await new Promise<void>((resolve) => response.write(body.subarray(0, body.length / 2), () => resolve()))
     response.destroy()
     return status
   }

@@ -15,6 +15,8 @@ export type SimRequest = {
   readonly query: URLSearchParams
   readonly headers: IncomingHttpHeaders
   readonly body: string
+  /** The body as it came, for what is no text. */
+  readonly bytes: Buffer
   readonly remoteAddress: string
   /** The common name of the client's certificate, where one is asked for. */
   readonly clientName: string | undefined
@@ -159,12 +161,14 @@ async function received(message: IncomingMessage): Promise<SimRequest> {
     if (size > largestBody) throw new RangeError('request body too large')
     chunks.push(chunk)
   }
+  const bytes = Buffer.concat(chunks)
   return {
     method: message.method ?? 'GET',
     path: url.pathname,
     query: url.searchParams,
     headers: message.headers,
-    body: Buffer.concat(chunks).toString('utf8'),
+    body: bytes.toString('utf8'),
+    bytes,
     remoteAddress: message.socket.remoteAddress ?? '',
     clientName: clientNameOf(message.socket as TLSSocket),
     fault: undefined,

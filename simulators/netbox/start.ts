@@ -100,6 +100,7 @@ export async function startNetbox(options: NetboxOptions = {}) {
     config: { url: origin },
     credential: { token: tokens.names.readOnly },
     tokens: tokens.names,
+    rotateToken: tokens.rotate,
     adminToken: server.adminToken,
     /** Every request answered so far; `splice(0)` forgets them. */
     requests: server.requests,

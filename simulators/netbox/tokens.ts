@@ -52,7 +52,16 @@ export function makeTokens(now: () => Date, given?: string) {
     inactive: add(v2(), { user: inactive }),
     elsewhere: add(v2(), { allowedIps: ['192.0.2.10'] }),
   }
-  return { names, all }
+  return {
+    names,
+    all,
+    /** A new v2 token like the first, which is good no longer. */
+    rotate: (): string => {
+      for (const token of all) if (token.value === names.v2) token.enabled = false
+      names.v2 = add(v2())
+      return names.v2
+    },
+  }
 }
 
 /** Who the request is, or the sentence of NetBox's 403. `undefined` header and unknown schemes are anonymous. */

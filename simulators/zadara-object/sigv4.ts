@@ -21,7 +21,7 @@ const form =
  * back to the one canonical form. Answers the key, or the refusal.
  */
 export function verify(request: SimRequest, { keys, region, now }: Rules): Key | Refusal {
-  const { headers, body } = request
+  const { headers, bytes } = request
   const authorization = headers['authorization']
   if (authorization === undefined) return refusal(403, 'AccessDenied', 'Access Denied.')
   const [, access = '', day = '', scopeRegion = '', signedNames = '', signature = ''] = form.exec(authorization) ?? []
@@ -62,7 +62,7 @@ export function verify(request: SimRequest, { keys, region, now }: Rules): Key |
       'SignatureDoesNotMatch',
       'The request signature we calculated does not match the signature you provided.',
     )
-  if (hash !== 'UNSIGNED-PAYLOAD' && hash !== digest(body))
+  if (hash !== 'UNSIGNED-PAYLOAD' && hash !== digest(bytes))
     return refusal(
       400,
       'XAmzContentSHA256Mismatch',
@@ -99,8 +99,8 @@ function dateOf(stamp: string): number | undefined {
   return year === undefined ? undefined : Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
 }
 
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+function digest(content: string | Buffer): string {
+  return createHash('sha256').update(content).digest('hex')
 }
 
 function refusal(status: number, code: string, message: string): Refusal {

@@ -231,6 +231,8 @@ export type Connector<
   }): Promise<Session>
   /** Ends a session at the system, so that none is left behind. Best effort. */
   signOut?(context: { readonly config: z.output<C>; readonly http: Http }): Promise<void>
+  /** Credential fields that `signIn` replaces (`Session.credential`): they are stored here and cannot be kept elsewhere. */
+  readonly renews?: readonly string[]
   /** A TLS client certificate and its key, both PEM. */
   readonly clientCertificate?: (
     credential: CredentialOf<K>,

@@ -11,5 +11,13 @@ export const gateEvents = [
   'action.refused-again',
 ] as const satisfies readonly EventCode[]
 
+/** What a call can leave besides, when it opens a connection: its secret may not open, its certificate may be another one. */
+export const connectionEvents = [
+  'vault.integrity-failed',
+  'connection.certificate-changed',
+  'connection.tls-failed',
+  'connection.pin-mismatch',
+] as const satisfies readonly EventCode[]
+
 /** What a request with a bad token can leave in the log, at every route that wants one. */
 export const tokenEvents = ['auth.failed', 'auth.refused-again'] as const satisfies readonly EventCode[]

@@ -35,6 +35,9 @@ type Exact = {
   readonly resource: Resource
   readonly inputHash: string
   readonly policyVersion: string
+  /** What `inputHash` is of. */
+  readonly input: unknown
+  readonly revision: number | undefined
 }
 
 /** `revision` moves with every change of a connection; undefined for what has none. */
@@ -60,7 +63,7 @@ export type GateParts = {
   readonly hashInput: (action: string, input: unknown, revision?: number) => string
   readonly approvals: {
     readonly find: (exact: Exact, id?: string) => Promise<string | undefined>
-    readonly request: (exact: Exact & { readonly input: unknown }) => Promise<string>
+    readonly request: (exact: Exact) => Promise<string>
     /** Uses the approval up. False when somebody was faster or it no longer fits. */
     readonly redeem: (id: string, exact: Exact) => Promise<boolean>
   }
@@ -112,10 +115,11 @@ export function makeInvoke(parts: GateParts): Invoke {
           resource,
           inputHash,
           policyVersion: decision.version,
+          ...{ input, revision },
         }
         const approval = await approvals.find(exact, call.approval)
         if (approval === undefined) {
-          const pending = await approvals.request({ ...exact, input }) // 6
+          const pending = await approvals.request(exact) // 6
           await recordOrStop(record, event(call, 'action.asked', { ...known, approval: pending }))
           return { pending }
         }

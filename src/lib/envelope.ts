@@ -19,13 +19,22 @@ export class EnvelopeError extends Error {
 
 /** A 32-byte key for one purpose: HKDF-SHA-256 of `key` with `info`, so that no key serves two purposes. */
 export function deriveKey(key: KeyObject, info: string): KeyObject {
+  const known = derived.get(key) ?? new Map<string, KeyObject>()
+  derived.set(key, known)
+  const before = known.get(info)
+  if (before) return before
   const bytes = Buffer.from(hkdfSync('sha256', key, '', info, 32))
   try {
-    return createSecretKey(bytes)
+    const made = createSecretKey(bytes)
+    known.set(info, made)
+    return made
   } finally {
     bytes.fill(0)
   }
 }
+
+// Rooms derive at each use, because the root key can change under them. What was derived goes with its key.
+const derived = new WeakMap<KeyObject, Map<string, KeyObject>>()
 
 /** Names a key without telling it: the first 8 bytes of HKDF(key, "kek-id"). GCM does not commit to its key; this does. */
 export function keyId(key: KeyObject): Buffer {
@@ -49,6 +58,11 @@ export function seal(key: KeyObject, plain: Uint8Array, aad: readonly string[]):
   const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: tagLength })
   cipher.setAAD(encodeAad(aad, id))
   return Buffer.concat([prefix, id, nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+}
+
+/** Whether a box names `key` as the one that it was sealed with. Says nothing of whether it opens. */
+export function isSealedWith(key: KeyObject, box: Uint8Array): boolean {
+  return keyId(key).equals(box.subarray(keyIdAt, nonceAt))
 }
 
 /** Opens a box, or throws `EnvelopeError` without a byte of plaintext. The caller zeroes the buffer it gets. */

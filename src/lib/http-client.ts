@@ -84,6 +84,8 @@ export type Signed = {
   readonly body?: string
   /** Told that the session behind the headers is over: the next `sign` opens another. */
   readonly over?: () => void
+  /** Asked when the system refused the credential: whether another is to be used by now, so that one more try may help. */
+  readonly refused?: () => Promise<boolean>
 }
 
 /** One call's part: what ends it, and the id that the connected system can log. */
@@ -242,16 +244,24 @@ type Answer = { readonly reply: Reply; readonly value: unknown; readonly said: s
 /** The first useful reply, or the last one; faults below HTTP fly unless the connection broke under a request that may be repeated. */
 async function withRetries(wire: Wire, ask: Ask, call: HttpCall, signal: AbortSignal): Promise<Answer> {
   const { tries, retryMs, retryAfterSeconds } = wire.limits
-  let isRenewed = false
+  let [isRenewed, isReplaced] = [false, false]
   for (let left = ask.isSafe ? tries : 1; ; left--) {
     let waitMs = retryMs * 2 ** (tries - left) * (0.5 + randomInt(1000) / 1000)
     try {
-      const { answer, over } = await exchange(wire, ask, call, signal)
+      const { answer, over, refused } = await exchange(wire, ask, call, signal)
       if (over && !isRenewed && typeof answer.said === 'object' && answer.said.sessionOver) {
         isRenewed = true
         over()
         left++
         continue
+      }
+      // A refused request had no effect, so it may be sent again, once.
+      if (refused && !isReplaced && isDenied(answer)) {
+        isReplaced = true
+        if (await refused()) {
+          left++
+          continue
+        }
       }
       const { headers, status } = answer.reply
       const asked = retryAfter(headers, wire.options.now()) ?? 0
@@ -262,6 +272,11 @@ async function withRetries(wire: Wire, ask: Ask, call: HttpCall, signal: AbortSi
     }
     await sleep(waitMs, undefined, { signal })
   }
+}
+
+/** Whether the system refuses who asks; a connector can read that in a good answer as well. */
+function isDenied({ reply, said }: Answer): boolean {
+  return typeof said === 'object' ? said.type === 'upstream-denied' : reply.status === 401 || reply.status === 403
 }
 
 /** One request, and for a GET at most one redirect that stays on the origin and below the base path. */
@@ -277,7 +292,7 @@ async function exchange(wire: Wire, ask: Ask, call: HttpCall, signal: AbortSigna
   const isGood = reply.status < 300
   const value = isGood && ask.method !== 'HEAD' ? readBody(reply, ask.as) : undefined
   const said = sayOf(wire, reply.status, isGood ? value : readFailedBody(reply), signed.headers)
-  return { answer: { reply, value, said }, over: signed.over }
+  return { answer: { reply, value, said }, over: signed.over, refused: signed.refused }
 }
 
 async function signedRequest(wire: Wire, ask: Ask, call: HttpCall) {

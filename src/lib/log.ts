@@ -18,12 +18,28 @@ type Parts = {
 
 /** JSON lines. An error is reduced to name, message, stack and cause, and everything passes `redact`. */
 export function makeLog({ level, redact, write }: Parts): Log {
-  const stream = write ? { write } : pino.destination({ fd: 2, sync: true })
+  const out = write ?? standardError()
+  const stream = { write: (line: string) => out(line.replace(odd, escaped)) }
   const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream)
   const at = (name: 'debug' | 'info' | 'warn' | 'error') => (fields: object, message: string) => {
     if (logger.isLevelEnabled(name)) logger[name](redact(plain(fields)), message)
   }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+
+function standardError(): (line: string) => void {
+  const file = pino.destination({ fd: 2, sync: true })
+  return (line) => void file.write(line)
+}
+
+/**
+ * What JSON leaves as it is, and programs take for a line end, a terminal takes for a command, or an eye does not see: C1
+ * controls, line and paragraph separators, marks of direction. They stand in strings only, where their escape means the same.
+ */
+const odd = /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
+
+function escaped(sign: string): string {
+  return `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 function plain(fields: object): Record<string, unknown> {

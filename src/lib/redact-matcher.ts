@@ -1,7 +1,10 @@
-import { randomInt } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { type Form, shortest } from './redact-forms.ts'
 
-/** A text to find. It is kept as two keyed hashes only: neither a heap dump nor a bug in here can print it. */
+/**
+ * A text to find. It is kept as two keyed hashes only: neither a heap dump nor a bug in here can print it. The hashes are quick,
+ * not strong: who has the whole memory of the process has their key, and the vault's keys as well.
+ */
 export type Pattern = {
   readonly head: number
   readonly length: number
@@ -31,15 +34,16 @@ const tableSize = 2 ** 18
  * candidates. All candidates at one place share one pass over at most the longest of them, whatever the texts are.
  */
 export function makeMatcher(): Matcher {
-  const keys = [randomInt(2 ** 30) * 2 + 1, randomInt(2 ** 30) * 2 + 1] as const
+  const keys = makeKeys()
   const byHead = new Map<number, Pattern[]>()
   const shifts = new Uint8Array(tableSize).fill(longestShift)
 
   return { add, remove, find, isEmpty: () => byHead.size === 0 }
 
   function add({ text, before, after }: Form): Pattern {
-    const head = hash(text, 0, 0, shortest, keys[0])
-    const hashes = [hash(text, 0, 0, text.length, keys[0]), hash(text, 0, 0, text.length, keys[1])] as const
+    const [seedA, keyA, seedB, keyB] = keys()
+    const head = hash(text, seedA, 0, shortest, keyA)
+    const hashes = [hash(text, seedA, 0, text.length, keyA), hash(text, seedB, 0, text.length, keyB)] as const
     const bucket = byHead.get(head) ?? []
     const old = bucket.find(
       ({ length, hashes: [a, b] }) => length === text.length && a === hashes[0] && b === hashes[1],
@@ -70,6 +74,7 @@ export function makeMatcher(): Matcher {
 
   function find(text: string): readonly Range[] {
     const ranges: Range[] = []
+    const [seedA, keyA] = keys()
     let at = 0
     while (at + shortest <= text.length) {
       const shift = shifts[block(text, at + shortest - 3)] ?? 0
@@ -77,7 +82,7 @@ export function makeMatcher(): Matcher {
         at += shift
         continue
       }
-      const bucket = byHead.get(hash(text, 0, at, at + shortest, keys[0]))
+      const bucket = byHead.get(hash(text, seedA, at, at + shortest, keyA))
       const match = bucket && longest(bucket, text, at)
       if (match) insert(ranges, widen(match, text, at))
       at += 1
@@ -88,16 +93,24 @@ export function makeMatcher(): Matcher {
   function longest(bucket: readonly Pattern[], text: string, at: number): Pattern | undefined {
     let found: Pattern | undefined
     let length = 0
-    let [a, b] = [0, 0]
+    const [seedA, keyA, seedB, keyB] = keys()
+    let [a, b] = [seedA, seedB]
     for (const pattern of bucket) {
       if (at + pattern.length > text.length) break
-      a = hash(text, a, at + length, at + pattern.length, keys[0])
-      b = hash(text, b, at + length, at + pattern.length, keys[1])
+      a = hash(text, a, at + length, at + pattern.length, keyA)
+      b = hash(text, b, at + length, at + pattern.length, keyB)
       length = pattern.length
       if (a === pattern.hashes[0] && b === pattern.hashes[1]) found = pattern
     }
     return found
   }
+}
+
+/** Two seeds and two odd multipliers. Outside the heap, so that a heap snapshot has the hashes without what they are made with. */
+function makeKeys(): () => readonly [number, number, number, number] {
+  // A typed array of its own would lie in the heap; one over a buffer does not.
+  const bytes = randomFillSync(new Int32Array(new ArrayBuffer(16)))
+  return () => [bytes[0] ?? 0, (bytes[1] ?? 0) | 1, bytes[2] ?? 0, (bytes[3] ?? 0) | 1]
 }
 
 function block(text: string, at: number): number {

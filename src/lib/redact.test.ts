@@ -27,6 +27,18 @@ const forms: Record<string, string> = {
   'hexadecimal in capitals': bytes.toString('hex').toUpperCase(),
   base64: bytes.toString('base64').replace(/=+$/, ''),
   base64url: bytes.toString('base64url'),
+  'HTML-escaped': 'pa&quot;ss/wörd+&amp;? §5=',
+  // As PowerShell and the Windows interfaces write text.
+  'UTF-16 in base64, without its last byte': Buffer.from(value, 'utf16le')
+    .subarray(0, -1)
+    .toString('base64')
+    .replace(/=+$/, ''),
+  'UTF-16 in hexadecimal, without its last byte': Buffer.from(value, 'utf16le').toString('hex').slice(0, -2),
+  'UTF-16 big-endian in base64url, without its first byte': Buffer.from(value, 'utf16le')
+    .swap16()
+    .subarray(1)
+    .toString('base64url'),
+  'UTF-16 read as UTF-8': 'p\0a\0"\0s\0s\0/\0w\0\ufffd\0r\0d\0+\0&\0?\0 \0\ufffd\x005\0=',
 }
 
 for (const [title, form] of Object.entries(forms))
@@ -139,6 +151,16 @@ test('a secret of digits is found in a number', () => {
 test('values too short or too uniform to be searched for are left alone', () => {
   for (const plain of ['', 'x', 'seven77', '--------', '00000000', 'abcabcabcabc'])
     assert.equal(knowing(plain).redact(`a ${plain} b`), `a ${plain} b`)
+})
+
+test('a value in a script that is not Latin is found in UTF-16 of either order', () => {
+  const other = 'Пароль-Юг-2031'
+  const little = Buffer.from(other, 'utf16le')
+  const { redact } = knowing(other)
+
+  for (const bytes of [little, Buffer.from(little).swap16()])
+    for (const text of [bytes.toString('hex'), bytes.toString('base64').replace(/=+$/, '')])
+      assert.equal(redact(`<${text}>`), '<[secret]>')
 })
 
 test('a forgotten value is not searched for, unless another name has the same one', () => {

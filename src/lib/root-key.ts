@@ -125,7 +125,12 @@ function writeDurably(path: string, content: Buffer): void {
   } finally {
     closeSync(file)
   }
-  const folder = openSync(dirname(path), constants.O_RDONLY)
+  syncFolder(dirname(path))
+}
+
+/** Makes the names in a folder durable: what was made, renamed or removed there stays so. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, constants.O_RDONLY)
   try {
     fsyncSync(folder)
   } finally {

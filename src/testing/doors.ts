@@ -202,6 +202,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
     invoke,
     visible: makeVisible({ ...gate, isOffered: () => true }),
     limit: gate.limit,
+    redact: gate.redact,
     version: '0.0.0',
     log,
   })

@@ -6,11 +6,12 @@ import type { TestContext } from 'node:test'
 import { z } from 'zod'
 import { type Issued, type IssueOptions, makeCa } from '../../simulators/lib/ca.ts'
 import { defineConnector, type Observation, type Query } from '../core/connector.ts'
-import type { Secret } from '../core/secret.ts'
 import { makeConnections } from '../features/connections/connections.ts'
 import { connectionsMigrations } from '../features/connections/migrations.ts'
 import type { ConnectionsParts, InventoryPart } from '../features/connections/parts.ts'
 import { vaultMigrations } from '../features/vault/migrations.ts'
+import type { Given } from '../features/vault/references/reference.ts'
+import { makeReferences, type Sources } from '../features/vault/references/resolver.ts'
 import { makeVault } from '../features/vault/vault.ts'
 import type { Database } from '../lib/db/database.ts'
 import { makeHttp } from '../lib/http-client.ts'
@@ -166,10 +167,15 @@ export function makeToyInventory() {
 }
 
 /** A room on `database` with the real vault, the real HTTP client and the toy connector. */
-export async function makeToyRoom(t: TestContext, database: Database, parts: Partial<ConnectionsParts> = {}) {
+export async function makeToyRoom(
+  t: TestContext,
+  database: Database,
+  { sources = {}, ...parts }: Partial<ConnectionsParts> & { sources?: Sources } = {},
+) {
   const clock = fixedClock()
+  const references = makeReferences({ sources, now: clock.now })
   const inventory = makeToyInventory()
-  const vault = makeVault({ database, rootKey: testRootKey, now: clock.now, onIntegrityFailure: () => {} })
+  const vault = makeVault({ database, rootKey: testRootKey, now: clock.now, references, onIntegrityFailure: () => {} })
   await vault.init()
   const connections = makeConnections({
     database,
@@ -191,10 +197,10 @@ export async function makeToyRoom(t: TestContext, database: Database, parts: Par
     ...parts,
   })
   t.after(connections.close)
-  return { connections, vault, inventory, clock }
+  return { connections, vault, references, inventory, clock }
 }
 
 /** Secrets as the gate's parse makes them. */
-export function credentialOf(room: { credentialValue: z.ZodType<Secret, string> }, fields: Record<string, string>) {
+export function credentialOf(room: { credentialValue: z.ZodType<Given> }, fields: Record<string, string>) {
   return Object.fromEntries(Object.entries(fields).map(([field, text]) => [field, room.credentialValue.parse(text)]))
 }

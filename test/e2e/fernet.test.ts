@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createCipheriv, createHmac, randomBytes } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { sql } from 'kysely'
-import { openSqlite } from '../../src/lib/db/database.ts'
+import { makeVault } from '../../src/features/vault/vault.ts'
+import { openPostgres, openSqlite } from '../../src/lib/db/database.ts'
+import { readKeyFile } from '../../src/lib/root-key.ts'
+import { freshPostgresUrl } from '../../src/testing/databases.ts'
 import { newFolder, runAtlas, startAtlas } from '../../src/testing/server.ts'
 
 const keyBytes = randomBytes(32)
@@ -63,6 +67,57 @@ test('a Fernet store is imported whole, and each row that the key does not open 
   for (const { stdout, stderr } of [wrong, first, again, fromJson])
     for (const value of ['tok-9wq8e7r6t5', 'pässwörd', 'from-json', keyBytes.toString('base64url')])
       assert.ok(!(stdout + stderr).includes(value))
+})
+
+type Store = { readonly key: string; readonly values: Readonly<Record<string, string>> }
+const fixtures = join(import.meta.dirname, 'fixtures')
+const storeIn = (folder: string) => JSON.parse(readFileSync(join(folder, 'fernet-python.json'), 'utf8')) as Store
+
+/** Imports the store in `from` on a server of its own, first with a wrong key, and reads what arrived. */
+async function importStore(t: TestContext, from: string, dialect: 'SQLite' | 'PostgreSQL'): Promise<void> {
+  const { key, values } = storeIn(from)
+  const folder = newFolder(t)
+  const url = dialect === 'PostgreSQL' ? await freshPostgresUrl(t) : undefined
+  const atlas = await startAtlas(t, { folder, ...(url && { env: { ATLAS_DATABASE_URL: url } }) })
+  const [right, wrong] = ['right.key', 'wrong.key'].map((name) => join(folder, name)) as [string, string]
+  writeFileSync(right, `${key}\n`, { mode: 0o600 })
+  writeFileSync(wrong, randomBytes(32).toString('base64url'), { mode: 0o600 })
+  const importing = (keyFile: string) =>
+    atlas.cli(['secrets', 'import-fernet', join(from, 'fernet-python.sqlite'), '--key-file', keyFile, '--json'])
+  const names = Object.keys(values).sort()
+
+  const refused = await importing(wrong)
+  const done = await importing(right)
+
+  const failed = (JSON.parse(refused.stdout) as { failed: { name: string }[] }).failed.map(({ name }) => name)
+  assert.deepEqual([refused.code, failed.sort()], [2, names])
+  const { imported } = JSON.parse(done.stdout) as { imported: string[] }
+  assert.deepEqual([done.code, imported.sort()], [0, names], done.stderr)
+  const { items } = await atlas.api<{ items: { id: string; name: string }[] }>('GET', '/secrets?limit=200')
+  await atlas.stop()
+  const rootKey = readKeyFile(join(atlas.dataDir, 'root.key'))
+  const database = url ? openPostgres({ url }) : openSqlite(join(atlas.dataDir, 'atlas.db'), rootKey.export())
+  const vault = makeVault({ database, rootKey, now: () => new Date(), onIntegrityFailure: (id) => assert.fail(id) })
+  await vault.init()
+  const stored: [string, string][] = []
+  for (const { id, name } of items) stored.push([name, (await vault.use(id)).reveal()])
+  await database.close()
+  assert.deepEqual(Object.fromEntries(stored), values)
+}
+
+for (const dialect of ['SQLite', 'PostgreSQL'] as const)
+  test(`${dialect}: a store that Python made is imported whole, and a wrong key names every row and ends with 2 (SEC-ENC-8, claims: A39)`, async (t) => {
+    await importStore(t, fixtures, dialect)
+  })
+
+const python = spawnSync('python3', ['-c', 'import cryptography'])
+test('a store that Python makes at this moment is imported whole (SEC-ENC-8)', {
+  skip: python.status !== 0 && 'python3-cryptography is not installed',
+}, async (t) => {
+  const folder = newFolder(t)
+  const made = spawnSync('python3', [join(fixtures, 'fernet-python.py'), folder], { encoding: 'utf8' })
+  assert.equal(made.status, 0, made.stderr)
+  await importStore(t, folder, 'SQLite')
 })
 
 test('atlas secrets gen makes 32 random bytes, url-safe (claims: E29)', async (t) => {

@@ -28,6 +28,7 @@ export const commvault = defineConnector({
     pageSize: z.int().min(1).max(1000).default(500).describe('Jobs and virtual machines read per request (1 to 1000).'),
   }),
   credential: Credential,
+  renews: ['accessToken', 'refreshToken'],
   authenticate,
   signIn,
   signOut,

@@ -23,9 +23,9 @@ test('no command takes a secret as an argument: files, standard input and the te
     /passw|secret|token|key|share|pin\b|credential|value/i.test(text.replace(/^atlas \S+ /, '')),
   )
 
-  // What names a file, or a thing that is not secret: an id, a name, a public key, a count.
+  // What names a file, or a thing that is not secret: an id, a name, a public key, a count, the place where a value is kept.
   const harmless =
-    /<(path|file|field=path|id|secret|token|shares|principals?|connection|export)>|--vkey|--field|--shares <count>|--set <name=value>/
+    /<(path|file|field=path|reference|field=reference|id|secret|token|shares|principals?|connection|export)>|--vkey|--field|--shares <count>|--set <name=value>/
   assert.ok(all.length > 100)
   assert.deepEqual(
     secretive.filter((text) => !harmless.test(text)),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { auditHealth, backupHealth, compareClock, showChecks } from './doctor.ts'
+import { auditHealth, backupHealth, compareClock, showChecks, sinkHealth } from './doctor.ts'
 
 test('a clock is compared in both directions, and the second that a header cannot say does not count', () => {
   const here = Date.parse('2026-11-26T12:00:00.000Z')
@@ -69,6 +69,22 @@ test('backups fare ill when the newest failed, planned ones were missed, or ther
   ]
   for (const [answer, state, says] of cases) {
     const result = backupHealth(answer, now)
+    assert.equal(result.state, state, String(says))
+    assert.match(result.detail, says)
+  }
+})
+
+test('sinks that fail or lag are worth a look, and nothing fails for them', () => {
+  const sink = { name: 's3', lagEntries: 0, lagSeconds: 0, fault: null, isStopped: false }
+  const cases: [sinks: (typeof sink | Record<string, unknown>)[], state: string, says: RegExp][] = [
+    [[], 'ok', /^none configured$/],
+    [[sink, { ...sink, name: 'syslog', lagEntries: 3, lagSeconds: 290 }], 'ok', /^s3, syslog up to date$/],
+    [[{ ...sink, lagEntries: 3, lagSeconds: 901 }], 'warn', /^s3 is 3 entries and 901 s behind/],
+    [[{ ...sink, fault: 'The receiver answered 503' }], 'warn', /^s3: The receiver answered 503, 0 entries/],
+    [[{ ...sink, fault: 'It answered 410', isStopped: true }], 'warn', /^s3 refused for good \(It answered 410\)/],
+  ]
+  for (const [sinks, state, says] of cases) {
+    const result = sinkHealth({ sinks })
     assert.equal(result.state, state, String(says))
     assert.match(result.detail, says)
   }

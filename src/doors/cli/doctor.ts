@@ -29,6 +29,7 @@ export async function diagnose(shell: Shell, now: () => number): Promise<{ ok: b
   if (!add('token', who)) return end()
   add('audit log', await attempt(() => verifyLog(client)))
   add('audit witnesses', await attempt(async () => auditHealth(await client.get('/audit/status'))))
+  add('audit sinks', await attempt(async () => sinkHealth(await client.get('/audit/status'))))
   add('secrets', await attempt(() => checkRotation(client)))
   add('backups', await attempt(async () => backupHealth(await client.get('/backups'), now())))
   add('incident', await attempt(() => checkIncident(client)))
@@ -120,6 +121,24 @@ export function backupHealth({ items, schedule, isLate, lastMadeAt }: Json, now:
   const none = `${last}, and none is planned. Set ATLAS_BACKUP_SCHEDULE (docs/operate/backup.md)`
   return lastMadeAt === null ? warn(none) : ok(none)
 }
+
+type SinkHealth = { name: string; lagEntries: number; lagSeconds: number; fault: string | null; isStopped: boolean }
+
+/** The log is whole without its copies, so nothing fails; but who counts on them has to know. */
+export function sinkHealth({ sinks }: Json): Result {
+  const all = (sinks ?? []) as SinkHealth[]
+  const lag = ({ lagEntries, lagSeconds }: SinkHealth) => `${cell(lagEntries)} entries and ${cell(lagSeconds)} s behind`
+  const bad = all.flatMap((sink) => {
+    if (sink.isStopped) return [`${cell(sink.name)} refused for good (${cell(sink.fault)}), ${lag(sink)}`]
+    if (sink.fault !== null) return [`${cell(sink.name)}: ${cell(sink.fault)}, ${lag(sink)}`]
+    return sink.lagSeconds > usualLagSeconds ? [`${cell(sink.name)} is ${lag(sink)}`] : []
+  })
+  if (bad.length > 0) return warn(`${bad.join('; ')} (docs/operate/audit-sinks.md)`)
+  return ok(all.length === 0 ? 'none configured' : `${all.map(({ name }) => cell(name)).join(', ')} up to date`)
+}
+
+// Object storage gets the end of the log every five minutes.
+const usualLagSeconds = 900
 
 async function checkConnections(client: Client): Promise<(Result & { name: string })[]> {
   let rows: Json[] = []

@@ -26,6 +26,8 @@ export type Local = {
   readonly serve: () => Promise<void>
   readonly init: () => Promise<Json>
   readonly verifyExport: (directory: string, vkeyFile?: string, policyFile?: string) => Promise<Json>
+  /** Makes an export out of what was downloaded from a bucket. */
+  readonly assemble: (from: string, to: string, vkeyFile: string) => Promise<Json>
   readonly verifyProof: (proofFile: string, vkeyFile: string, policyFile?: string) => Promise<Json>
   /** Runs until it is told to stop. */
   readonly witness: (options: {
@@ -38,8 +40,12 @@ export type Local = {
   }) => Promise<void>
   /** What can be seen of configuration, data and key on this machine. */
   readonly inspect: () => readonly Check[]
+  /** Whether the configuration here names the root key so far beside the new one. */
+  readonly hasPreviousKey: () => boolean
   /** Changes the root key of the data that is configured here. */
   readonly rekey: (files: { oldKeyFile?: string; newKeyFile?: string }) => Promise<Json>
+  /** The root key wrapped by a provider, and back. */
+  readonly seal: { readonly wrap: () => Promise<Json>; readonly unwrap: (keyFile: string) => Promise<Json> }
   /** The root key in shares, and back. */
   readonly recovery: {
     readonly make: (kit: { shares: number; threshold: number; folder: string }) => Promise<Json>

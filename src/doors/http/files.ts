@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
 import { Problem } from '../../core/problem.ts'
+import { gateEvents } from '../../gate/events.ts'
 import { attachment } from './disposition.ts'
 import { pathParams } from './input.ts'
 import type { HttpDoorParts } from './parts.ts'
@@ -48,7 +49,7 @@ function fileRoute(path: string, { invoke, open, action, gone }: Served): Route 
     method: 'GET',
     path,
     public: false,
-    events: [],
+    events: gateEvents,
     handle: async ({ request, reply }, { call }) => {
       const params = pathParams(request.params)
       const answer = await invoke(call('http'), action, params)

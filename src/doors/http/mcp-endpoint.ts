@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web'
 import { Problem } from '../../core/problem.ts'
-import { gateEvents } from '../../gate/events.ts'
+import { connectionEvents, gateEvents } from '../../gate/events.ts'
 import { originOf } from './bearer.ts'
 import { readJson } from './body.ts'
 import type { HttpDoorConfig, McpFetch } from './parts.ts'
@@ -13,7 +13,8 @@ export function mcpRoute(fetch: McpFetch, config: HttpDoorConfig): Route {
     method: 'POST',
     path: '/mcp',
     public: false,
-    events: gateEvents,
+    // Any tool may be called here.
+    events: [...gateEvents, ...connectionEvents],
     handle: async (exchange, { call }) => {
       let message: unknown
       try {

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify'
 import type { Action } from '../../core/action.ts'
-import { type EventCode, gateEvents } from '../../gate/events.ts'
+import { connectionEvents, type EventCode, gateEvents } from '../../gate/events.ts'
+import { jsonSchemaOf, propertiesOf } from '../../lib/json-schema.ts'
 import { makeInputReader } from './input.ts'
 import type { HttpDoorParts } from './parts.ts'
 import type { Route } from './route.ts'
@@ -16,12 +17,18 @@ function restRoute(action: Action, invoke: HttpDoorParts['invoke']): Route {
     method: action.http.method,
     path: `/api/v1${action.http.path.replaceAll(/\{(\w+)\}/g, ':$1')}`,
     public: false,
-    events: [...gateEvents, ...((action.events ?? []) as EventCode[])],
+    events: [...gateEvents, ...connectionEventsOf(action), ...((action.events ?? []) as EventCode[])],
     handle: async ({ request, reply }, { call }) => {
       const answer = await invoke(call('http'), action.name, await readInput(request))
       return 'output' in answer ? send(reply, answer.output ?? null) : sendPending(reply, answer.pending)
     },
   }
+}
+
+/** Whatever names a connection may have to open it. */
+function connectionEventsOf({ input, http }: Action): readonly EventCode[] {
+  const opens = 'connection' in propertiesOf(jsonSchemaOf(input, 'input')) || http.path.startsWith('/syncs/')
+  return opens ? connectionEvents : []
 }
 
 /** Nothing was done yet: the answer says what to wait for. */

@@ -66,6 +66,10 @@ async function sendSetupPage({ reply }: Exchange): Promise<unknown> {
 function parse<I>(schema: z.ZodType<I>, value: unknown): I {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  const faults = result.error.issues.map(({ path, message }) => ({ field: `/${path.join('/')}`, rule: message }))
+  // The names of unknown fields are not repeated: whoever is not signed in learns nothing of what they typed.
+  const faults = result.error.issues.map(({ code, path, message }) => ({
+    field: `/${path.join('/')}`,
+    rule: code === 'unrecognized_keys' ? 'There is a field that is not known here' : message,
+  }))
   throw new Problem('invalid-input', 'The input does not match', { faults })
 }

@@ -23,6 +23,8 @@ export type McpDoorParts = {
   readonly visible: (principal: Principal) => readonly Action[]
   /** Counts a message that is no call of an action; throws `rate-limited`. */
   readonly limit: (principal: Principal, name: string) => unknown
+  /** Takes known secret values out of the protocol's own errors, which repeat what the caller sent. */
+  readonly redact: (value: unknown) => unknown
   readonly version: string
   readonly log: { readonly error: (fields: Record<string, unknown>, message: string) => void }
 }
@@ -56,10 +58,16 @@ export function makeMcpDoor(parts: McpDoorParts) {
       calls.set(authInfo, call)
       const cancelled = cancelledId(message)
       if (cancelled !== undefined) cancellations.cancel(call, cancelled)
-      return handler.fetch(request, { authInfo, parsedBody: message })
+      const response = await handler.fetch(request, { authInfo, parsedBody: message })
+      return response.status < 400 ? response : redacted(response, parts.redact)
     },
     close: () => handler.close(),
   }
+}
+
+async function redacted(response: Response, redact: McpDoorParts['redact']): Promise<Response> {
+  const { status, headers } = response
+  return new Response(redact(await response.text()) as string, { status, headers })
 }
 
 function cancelledId(message: unknown): string | number | undefined {

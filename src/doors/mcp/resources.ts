@@ -17,14 +17,14 @@ export const assetTemplate = {
 /** Reads one asset through the gate. What is missing, denied or no URI of ours gives one and the same error. */
 export async function readAsset(invoke: Invoke, call: Call, uri: string): Promise<ReadResourceResult> {
   const id = /^atlas:\/\/assets\/([\w.-]{1,64})$/.exec(uri)?.[1]
-  if (id === undefined) throw noResource(uri)
+  if (id === undefined) throw noResource()
   try {
     const answer = await invoke(call, readAction, { asset: id })
     if ('output' in answer)
       return { contents: [{ uri, mimeType: assetTemplate.mimeType, text: JSON.stringify(answer.output) }] }
   } catch (error) {
     const problem = toProblem(error)
-    if (['not-found', 'denied', 'invalid-input'].includes(problem.type)) throw noResource(uri)
+    if (['not-found', 'denied', 'invalid-input'].includes(problem.type)) throw noResource()
     throw new ProtocolError(ProtocolErrorCode.InternalError, problem.message, problemJson(problem, call.requestId))
   }
   throw new ProtocolError(
@@ -34,6 +34,7 @@ export async function readAsset(invoke: Invoke, call: Call, uri: string): Promis
   )
 }
 
-function noResource(uri: string): ProtocolError {
-  return new ProtocolError(ProtocolErrorCode.InvalidParams, 'There is no such resource', { uri })
+/** Without the address that was asked for: it is the caller's free text, and the caller has it. */
+function noResource(): ProtocolError {
+  return new ProtocolError(ProtocolErrorCode.InvalidParams, 'There is no such resource')
 }

@@ -21,6 +21,9 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
     swept: 0,
     plans: [] as string[],
     isBackupDue: false as boolean | Error,
+    isDue: false,
+    kept: 0,
+    keep: async () => {},
     runPlan: (async () => {}) as (plan: string) => Promise<void>,
     atOnce: 0,
     mostAtOnce: 0,
@@ -45,6 +48,7 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
         if (state.swept++ < 0) throw new Error('the disk is gone')
       },
     },
+    retention: { isDue: async () => state.isDue },
     backups: {
       recover: async () => {},
       due: async () => {
@@ -57,6 +61,11 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
         state.isBackupDue = false
         state.asked.push(`${call.door} ${call.principal.id} ${name}`)
         return
+      }
+      if (name === 'audit.retention.apply') {
+        state.isDue = false
+        state.kept++
+        return state.keep()
       }
       if (name === 'inventory.findings.evaluate') {
         state.judged++
@@ -162,6 +171,21 @@ test('a plan that cannot be run is logged, one that another runs is not, and the
   await until(() => state.queued.length === 0)
 
   assert.deepEqual(state.errors, ['A planned export could not be started'])
+})
+
+test('the retention of the audit log is applied when it is due, and its faults keep nothing waiting', async (t) => {
+  const { state, schedule, nudge } = world(t)
+  state.isDue = true
+  state.queued = ['syn_1']
+  state.keep = async () => {
+    throw new Problem('internal')
+  }
+  schedule.start()
+  await until(() => state.queued.length === 0 && state.errors.length === 1)
+  nudge()
+  await sleep(20)
+
+  assert.deepEqual([state.kept, state.errors], [1, ['The retention of the audit log could not be applied']])
 })
 
 test('a fault of the exports keeps no sync waiting', async (t) => {

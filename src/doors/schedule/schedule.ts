@@ -32,6 +32,8 @@ type Parts = {
     /** Ends what dead processes left. */
     readonly recover: () => Promise<void>
   }
+  /** What the audit log no longer keeps. */
+  readonly retention?: { readonly isDue: () => Promise<boolean> }
   readonly invoke: (call: Call, name: string, rawInput: unknown) => Promise<unknown>
   readonly systemPrincipal: Principal
   readonly log: {
@@ -56,6 +58,7 @@ export function makeSchedule(parts: Parts) {
   let lookAgain = false
   let stopListening = () => {}
   const judge = makeJudge(parts, (name) => ask(name, {}))
+  const keeper = makeKeeper(parts, (name) => ask(name, {}))
 
   const call = { door: 'schedule', principal: systemPrincipal, signal: stopping.signal } as const
   const ask = (name: string, input: unknown) => invoke({ ...call, requestId: newId('req') }, name, input)
@@ -83,6 +86,7 @@ export function makeSchedule(parts: Parts) {
       await start('connections.syncs.start', { connection, mode: 'auto' }, 'A due sync could not be queued')
     await lookForPlans(parts, start)
     await lookForBackup(parts, start)
+    keeper.soon()
     for (const sync of await connections.queued()) {
       if (running.size >= atOnce || stopping.signal.aborted) return
       if (!running.has(sync)) running.set(sync, carryOut(sync))
@@ -130,7 +134,7 @@ export function makeSchedule(parts: Parts) {
       stopListening()
       stopping.abort()
       await looking
-      await Promise.all([...running.values(), judge.ended()])
+      await Promise.all([...running.values(), judge.ended(), keeper.ended()])
     },
   }
 }
@@ -155,6 +159,31 @@ async function lookForBackup({ backups, log }: Parts, start: Start): Promise<voi
     if (await backups?.due()) await start('system.backups.create', {}, 'A planned backup could not be started')
   } catch (error) {
     log.error({ err: error }, 'The schedule could not look for a planned backup')
+  }
+}
+
+/** Has the audit log delete what it no longer keeps. A run takes a while, and nothing waits for it. */
+function makeKeeper({ retention, log }: Parts, ask: (name: string) => Promise<unknown>) {
+  let keeping: Promise<void> | undefined
+
+  async function apply(): Promise<void> {
+    try {
+      if (await retention?.isDue()) await ask('audit.retention.apply')
+    } catch (error) {
+      const type = error instanceof Problem ? error.type : 'internal'
+      // Somebody else is at it, or the server stops.
+      if (type !== 'conflict' && type !== 'cancelled')
+        log.error({ err: error }, 'The retention of the audit log could not be applied')
+    }
+  }
+
+  return {
+    soon(): void {
+      keeping ??= apply().finally(() => {
+        keeping = undefined
+      })
+    },
+    ended: async (): Promise<void> => keeping,
   }
 }
 

@@ -1,8 +1,10 @@
-import type { KeyObject } from 'node:crypto'
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import type { Principal, Resource } from '../../core/action.ts'
 import { deriveKey, EnvelopeError, open, reseal, seal } from '../../lib/envelope.ts'
-import type { Row } from './store.ts'
+import { type RootKeys, rootKeyOf } from '../../lib/root-keys.ts'
+import type { CallKeys } from './hash-input.ts'
+import type { CallKeysRow, Row } from './store.ts'
 
 /** One exact call. An approval serves this call and no other. */
 export type Exact = {
@@ -11,6 +13,9 @@ export type Exact = {
   readonly resource: Resource
   readonly inputHash: string
   readonly policyVersion: string
+  /** What `inputHash` is made of, to know the call by its earlier names too. */
+  readonly input?: unknown
+  readonly revision?: number | undefined
 }
 
 export const states = ['pending', 'approved', 'denied', 'redeemed', 'expired'] as const
@@ -49,35 +54,36 @@ export type Approval = {
 
 type Bound = Omit<Row, 'request_box' | 'review_box' | 'state' | 'reviewer_id' | 'reviewed_at' | 'redeemed_at'>
 
+/** `rootKey` is the one that the database is under in the transaction that stores the row. */
 export function sealRequest(
-  key: KeyObject,
+  rootKey: KeyObject,
   row: Bound,
   { id, kind, name, onBehalfOf }: Principal,
   input: unknown,
 ): Buffer {
   const principal = { id, kind, name, ...(onBehalfOf !== undefined && { onBehalfOf }) }
   const request = { principal, input: input ?? null }
-  return sealJson(key, request, aadOf(row, 'request'))
+  return sealJson(approvalKey(rootKey), request, aadOf(row, 'request'))
 }
 
-/** The review is sealed too, so that writing `approved` into the database approves nothing. */
-export function sealReview(key: KeyObject, row: Bound, at: string, review: z.input<typeof Review>): Buffer {
-  return sealJson(key, review, [...aadOf(row, 'review'), at])
+/** The review is sealed too, so that writing `approved` into the database approves nothing; under the root key of the request. */
+export function sealReview(keys: RootKeys, row: Row, at: string, review: z.input<typeof Review>): Buffer {
+  return sealJson(approvalKey(rootKeyOf(keys, approvalKey, row.request_box)), review, [...aadOf(row, 'review'), at])
 }
 
 /** Whether a reviewer approved exactly this row. */
-export function isApproved(key: KeyObject, row: Row): boolean {
-  return openReview(key, row)?.decision === 'approved' && openRequest(key, row) !== undefined
+export function isApproved(keys: RootKeys, row: Row): boolean {
+  return openReview(keys, row)?.decision === 'approved' && openRequest(keys, row) !== undefined
 }
 
 /** Whether the request is what was stored. */
-export function isIntact(key: KeyObject, row: Row): boolean {
-  return openRequest(key, row) !== undefined
+export function isIntact(keys: RootKeys, row: Row): boolean {
+  return openRequest(keys, row) !== undefined
 }
 
-export function fromRow(key: KeyObject, row: Row, at: string): Approval {
-  const request = openRequest(key, row)
-  const review = openReview(key, row)
+export function fromRow(keys: RootKeys, row: Row, at: string): Approval {
+  const request = openRequest(keys, row)
+  const review = openReview(keys, row)
   const open = row.state === 'pending' || row.state === 'approved'
   return {
     id: row.id,
@@ -109,7 +115,7 @@ function withoutAbsent({ onBehalfOf, ...who }: z.output<typeof Request>['princip
 }
 
 /** The key that seals approvals. */
-export function approvalKey(rootKey: KeyObject): KeyObject {
+function approvalKey(rootKey: KeyObject): KeyObject {
   return deriveKey(rootKey, 'atlas/approvals/box')
 }
 
@@ -130,13 +136,40 @@ export function sealAnew(row: Row, from: KeyObject, to: KeyObject): Pick<Row, 'r
   }
 }
 
-function openRequest(key: KeyObject, row: Row): z.output<typeof Request> | undefined {
-  return Request.optional().parse(openJson(key, row.request_box, aadOf(row, 'request')))
+/** The keys of an earlier root key, sealed under another. */
+export function sealCallKeys(rootKey: KeyObject, id: string, { call, secret }: CallKeys): Buffer {
+  const bytes = Buffer.concat([call.export(), secret.export()])
+  try {
+    return seal(approvalKey(rootKey), bytes, callKeysAad(id))
+  } finally {
+    bytes.fill(0)
+  }
 }
 
-function openReview(key: KeyObject, row: Row): z.output<typeof Review> | undefined {
+/** Undefined when the row is damaged. */
+export function openCallKeys(keys: RootKeys, { id, box }: CallKeysRow): CallKeys | undefined {
+  try {
+    const bytes = open(approvalKey(rootKeyOf(keys, approvalKey, box)), box, callKeysAad(id))
+    const opened = { call: createSecretKey(bytes.subarray(0, 32)), secret: createSecretKey(bytes.subarray(32)) }
+    bytes.fill(0)
+    return opened
+  } catch (error) {
+    if (error instanceof EnvelopeError) return undefined
+    throw error
+  }
+}
+
+function callKeysAad(id: string): string[] {
+  return ['atlas/approval-call-keys', id]
+}
+
+function openRequest(keys: RootKeys, row: Row): z.output<typeof Request> | undefined {
+  return Request.optional().parse(openJson(keys, row.request_box, aadOf(row, 'request')))
+}
+
+function openReview(keys: RootKeys, row: Row): z.output<typeof Review> | undefined {
   if (row.review_box === null || row.reviewed_at === null) return undefined
-  const review = Review.optional().parse(openJson(key, row.review_box, [...aadOf(row, 'review'), row.reviewed_at]))
+  const review = Review.optional().parse(openJson(keys, row.review_box, [...aadOf(row, 'review'), row.reviewed_at]))
   return review?.reviewer.id === row.reviewer_id ? review : undefined
 }
 
@@ -171,9 +204,9 @@ function sealJson(key: KeyObject, value: unknown, aad: readonly string[]): Buffe
 }
 
 /** Undefined when the box is damaged or of another row. */
-function openJson(key: KeyObject, box: Uint8Array, aad: readonly string[]): unknown {
+function openJson(keys: RootKeys, box: Uint8Array, aad: readonly string[]): unknown {
   try {
-    const plain = open(key, box, aad)
+    const plain = open(approvalKey(rootKeyOf(keys, approvalKey, box)), box, aad)
     const value: unknown = JSON.parse(plain.toString('utf8'))
     plain.fill(0)
     return value

@@ -2,27 +2,43 @@ import { createHmac, type KeyObject } from 'node:crypto'
 import { Secret } from '../../core/secret.ts'
 import { canonicalJson } from '../../lib/canonical.ts'
 import { deriveKey } from '../../lib/envelope.ts'
+import { fingerprintKey, type RootKey, ringOf } from '../../lib/root-keys.ts'
 
 type Parts = {
-  readonly rootKey: KeyObject
+  readonly rootKey: RootKey
   /** A keyed hash of the value: equal for equal values, and no help in finding the value. */
-  readonly hashSecret: (secret: Secret) => string
+  readonly hashSecret: HashSecret
 }
+
+export type HashSecret = (secret: Secret, key: KeyObject) => string
+
+/** The keys that a call's name is made with: of the call, and of the secrets in it. */
+export type CallKeys = { readonly call: KeyObject; readonly secret: KeyObject }
 
 /**
  * Names one exact call: HMAC-SHA-256, in hex, over the RFC 8785 form of action and parsed input. A changed secret changes the
  * hash, and so does an edit of the connection that the call is about. Keyed, because a plain hash of a short input can be guessed by whoever reads the log.
  */
 export function makeHashInput({ rootKey, hashSecret }: Parts) {
-  const key = deriveKey(rootKey, 'atlas/approvals/input')
-  return function hashInput(action: string, input: unknown, revision?: number): string {
-    const exact = canonicalJson([action, plain(input, hashSecret), ...(revision === undefined ? [] : [revision])])
-    return createHmac('sha256', key).update(exact).digest('hex')
+  const ring = ringOf(rootKey)
+  return function hashInput(
+    action: string,
+    input: unknown,
+    revision?: number,
+    keys: CallKeys = callKeys(ring.current()),
+  ): string {
+    const shown = plain(input, (secret) => hashSecret(secret, keys.secret))
+    const exact = canonicalJson([action, shown, ...(revision === undefined ? [] : [revision])])
+    return createHmac('sha256', keys.call).update(exact).digest('hex')
   }
 }
 
+export function callKeys(rootKey: KeyObject): CallKeys {
+  return { call: deriveKey(rootKey, 'atlas/approvals/input'), secret: fingerprintKey(rootKey) }
+}
+
 // What has no exact JSON form throws: a Map, printed as {}, would let one approval serve another call.
-function plain(value: unknown, hashSecret: Parts['hashSecret']): unknown {
+function plain(value: unknown, hashSecret: (secret: Secret) => string): unknown {
   if (value === null || typeof value !== 'object') return value
   if (value instanceof Secret) return { '\u0000secret': hashSecret(value) }
   if (value instanceof Date) return value.toISOString()

@@ -27,6 +27,10 @@ const statements = (bytes: string) => [
   `create index approval_principal on approval (principal_id, id)`,
 ]
 
+const callKeys = (bytes: string) =>
+  `create table approval_call_keys (id text primary key, box ${bytes} not null, until text not null)`
+
 export const approvalsMigrations: readonly Migration[] = [
   { id: 500, name: 'approvals', sqlite: statements('blob'), postgres: statements('bytea') },
+  { id: 510, name: 'call keys', sqlite: [callKeys('blob')], postgres: [callKeys('bytea')] },
 ]

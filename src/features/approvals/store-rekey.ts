@@ -1,23 +1,62 @@
 import type { KeyObject } from 'node:crypto'
 import type { Db } from '../../lib/db/database.ts'
-import { sealAnew } from './approval.ts'
-import type { Row } from './store.ts'
+import { keyId } from '../../lib/envelope.ts'
+import { ringOf } from '../../lib/root-keys.ts'
+import { openCallKeys, sealAnew, sealCallKeys } from './approval.ts'
+import { callKeys } from './hash-input.ts'
+import type { Tables } from './store.ts'
+
+const chunk = 200
 
 /**
- * Seals the approvals under another root key, inside one transaction. Open ones end: the hash of their input is keyed, so
- * the call that they are for would not be recognised. Asking again asks anew.
+ * Seals the approvals under another root key, inside one transaction. The hash that names an approved call is keyed, and the input
+ * that it is of is not stored whole; so the keys of it are kept, sealed, until the last approval that is open now has expired.
  */
-export async function rekeyApprovals(tx: Db, from: KeyObject, to: KeyObject): Promise<number> {
-  const db = tx.withTables<{ approval: Row }>()
-  await db.updateTable('approval').set({ state: 'expired' }).where('state', 'in', ['pending', 'approved']).execute()
-  const ids = await db.selectFrom('approval').select('id').execute()
-  for (const { id } of ids) {
-    const row = await db.selectFrom('approval').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
-    await db
-      .updateTable('approval')
-      .set(sealAnew(row, from, to))
-      .where('id', '=', id)
+export async function rekeyApprovals(tx: Db, from: KeyObject, to: KeyObject, at: string): Promise<number> {
+  const db = tx.withTables<Tables>()
+  await keepCallKeys(tx, from, to, at)
+  let count = 0
+  for (let after = ''; ; ) {
+    const rows = await db
+      .selectFrom('approval')
+      .selectAll()
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(chunk)
       .execute()
+    for (const row of rows)
+      await db
+        .updateTable('approval')
+        .set(sealAnew(row, from, to))
+        .where('id', '=', row.id)
+        .execute()
+    count += rows.length
+    const last = rows.at(-1)
+    if (!last || rows.length < chunk) return count
+    after = last.id
   }
-  return ids.length
+}
+
+async function keepCallKeys(tx: Db, from: KeyObject, to: KeyObject, at: string): Promise<void> {
+  const db = tx.withTables<Tables>()
+  await db.deleteFrom('approval_call_keys').where('until', '<=', at).execute()
+  for (const row of await db.selectFrom('approval_call_keys').selectAll().execute()) {
+    const opened = openCallKeys(ringOf(from), row)
+    if (!opened) continue // damaged: what it is for is asked anew
+    const box = sealCallKeys(to, row.id, opened)
+    await db.updateTable('approval_call_keys').set({ box }).where('id', '=', row.id).execute()
+  }
+  const { until } = await db
+    .selectFrom('approval')
+    .select((eb) => eb.fn.max('expires_at').as('until'))
+    .where('state', 'in', ['pending', 'approved'])
+    .executeTakeFirstOrThrow()
+  if (until === null || until <= at) return
+  const keys = callKeys(from)
+  const id = keyId(keys.call).toString('hex')
+  await db
+    .insertInto('approval_call_keys')
+    .values({ id, box: sealCallKeys(to, id, keys), until })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet({ until, box: sealCallKeys(to, id, keys) }))
+    .execute()
 }

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import type { Database } from '../../lib/db/database.ts'
+import type { Database, Db } from '../../lib/db/database.ts'
 import type { Exact, State } from './approval.ts'
 
 export type Row = {
@@ -22,7 +22,10 @@ export type Row = {
   redeemed_at: string | null
 }
 
-type Tables = { approval: Row }
+/** The keys by which calls were named under an earlier root key, kept while something is open that was asked then. */
+export type CallKeysRow = { id: string; box: Uint8Array; until: string }
+
+export type Tables = { approval: Row; approval_call_keys: CallKeysRow }
 
 export type Store = ReturnType<typeof makeStore>
 
@@ -30,7 +33,10 @@ export type Store = ReturnType<typeof makeStore>
 export function makeStore(database: Database) {
   const db = database.db.withTables<Tables>()
   return {
-    request: (exact: Exact, at: string, most: number, make: () => Row) => request(database, exact, at, most, make),
+    request: (wish: Wish, make: (tx: Db) => Promise<Row>) => request(database, wish, make),
+
+    callKeys: (at: string): Promise<CallKeysRow[]> =>
+      db.selectFrom('approval_call_keys').selectAll().where('until', '>', at).execute(),
 
     list: (filter: Filter) => list(db, filter),
 
@@ -39,11 +45,12 @@ export function makeStore(database: Database) {
     },
 
     /** Approved, unused and unexpired ones for this exact call, oldest first. */
-    findApproved(exact: Exact, at: string): Promise<Row[]> {
+    findApproved(exact: Exact, hashes: readonly string[], at: string): Promise<Row[]> {
       return db
         .selectFrom('approval')
         .selectAll()
         .where((eb) => eb.and(exactly(exact)))
+        .where('input_hash', 'in', hashes)
         .where('state', '=', 'approved')
         .where('expires_at', '>', at)
         .orderBy('id')
@@ -58,18 +65,20 @@ export function makeStore(database: Database) {
         .set({ state: 'redeemed', redeemed_at: at })
         .where('id', '=', id)
         .where((eb) => eb.and(exactly(exact)))
+        .where('input_hash', '=', exact.inputHash)
         .where('state', '=', 'approved')
         .where('expires_at', '>', at)
         .executeTakeFirst()
       return numUpdatedRows === 1n
     },
 
-    /** False when it is no longer pending, or expired: somebody was faster. */
-    async review(id: string, reviewedAt: string, change: Answer): Promise<boolean> {
+    /** False when it is no longer pending, expired, or lies there under another root key by now: somebody was faster. */
+    async review({ id, request_box }: Row, reviewedAt: string, change: Answer): Promise<boolean> {
       const { numUpdatedRows } = await db
         .updateTable('approval')
         .set({ ...change, reviewed_at: reviewedAt })
         .where('id', '=', id)
+        .where('request_box', '=', request_box)
         .where('state', '=', 'pending')
         .where('expires_at', '>', reviewedAt)
         .executeTakeFirst()
@@ -78,6 +87,8 @@ export function makeStore(database: Database) {
   }
 }
 
+/** `hashes` are the names of the call, today's and earlier ones. */
+type Wish = { readonly exact: Exact; readonly hashes: readonly string[]; readonly at: string; readonly most: number }
 type Answer = Pick<Row, 'reviewer_id' | 'review_box'> & { state: 'approved' | 'denied' }
 type Filter = { of?: string; state?: State; before?: string; limit: number; at: string }
 
@@ -87,10 +98,8 @@ type Filter = { of?: string; state?: State; before?: string; limit: number; at: 
  */
 function request(
   database: Database,
-  exact: Exact,
-  at: string,
-  most: number,
-  make: () => Row,
+  { exact, hashes, at, most }: Wish,
+  make: (tx: Db) => Promise<Row>,
 ): Promise<string | 'too-many'> {
   return database.exclusive('approvals', async (transaction) => {
     const tx = transaction.withTables<Tables>()
@@ -104,6 +113,7 @@ function request(
     const same = await pending
       .select('id')
       .where((eb) => eb.and(exactly(exact)))
+      .where('input_hash', 'in', hashes)
       .executeTakeFirst()
     if (same) return same.id
     const { open } = await pending
@@ -111,7 +121,7 @@ function request(
       .where('principal_id', '=', exact.principal.id)
       .executeTakeFirstOrThrow()
     if (Number(open) >= most) return 'too-many'
-    const row = make()
+    const row = await make(transaction)
     await tx.insertInto('approval').values(row).execute()
     return row.id
   })
@@ -134,13 +144,12 @@ function list(db: Kysely<Tables>, { of, state, before, limit, at }: Filter): Pro
   return query.execute()
 }
 
-function exactly({ principal, action, resource, inputHash, policyVersion }: Exact) {
+function exactly({ principal, action, resource, policyVersion }: Exact) {
   return {
     principal_id: principal.id,
     action,
     resource_type: resource.type,
     resource_id: resource.id,
-    input_hash: inputHash,
     policy_version: policyVersion,
   }
 }

@@ -27,6 +27,7 @@ function verifyAction(log: Log): Action {
       rootHash: z.string().optional(),
       fingerprint: z.string().optional(),
       signedSize: z.int().optional(),
+      minimum: z.int().optional().describe('Entries below it were deleted by retention, as an entry of the log says.'),
       place: z.string().optional(),
       reason: z.string().optional(),
     }),
@@ -54,7 +55,8 @@ function statusAction(log: Log): Action {
   return defineAction({
     name: 'audit.log.status',
     title: 'How the audit log fares',
-    description: 'Tells the size of the log, how much of it is signed, and whether this server signs or another does.',
+    description:
+      'Tells the size of the log, how much of it is signed, whether this server signs or another does, and how witnesses and sinks fare.',
     access: 'read',
     http: { method: 'GET', path: '/audit/status' },
     input: z.strictObject({}),
@@ -75,11 +77,24 @@ function statusAction(log: Log): Action {
           }),
         )
         .describe('The witnesses of the policy that have been asked.'),
+      sinks: z.array(SinkStatus).describe('Where copies of the entries go.'),
     }),
     resource: wholeLog,
     run: () => log.status(),
   })
 }
+
+const SinkStatus = z.object({
+  name: z.enum(['syslog', 'webhook', 's3']),
+  next: z.int().describe('Entries below this index were delivered.'),
+  lagEntries: z.int().describe('Entries that were not.'),
+  lagSeconds: z.int().describe('How long the oldest of them has been waiting.'),
+  at: z.string().nullable().describe('When something was last delivered.'),
+  fault: z.string().nullable().describe('Why it does not take entries; null when it does.'),
+  failures: z.int().describe('How often it has failed since it last took something.'),
+  failingSince: z.string().nullable(),
+  isStopped: z.boolean().describe('It refused for good; nothing is tried until its address changes.'),
+})
 
 function acceptClockAction(log: Log): Action {
   return defineAction({

@@ -50,8 +50,25 @@ export const record = z.object({
   decision: z.object({ effect: z.string(), policies: z.array(z.string()), version: z.string() }).optional(),
   inputHash: z.string().optional(),
   approval: z.string().optional(),
-  personal: z.enum(['none', 'read', 'forgotten', 'damaged']),
+  pruned: z
+    .object({ minimum: z.int(), details: z.record(z.string(), z.int()), keep: z.record(z.string(), z.int()) })
+    .optional()
+    .describe('Of log.pruned: what retention deleted.'),
+  personal: z
+    .enum(['none', 'read', 'forgotten', 'pruned', 'damaged'])
+    .describe('What became of the sealed part; pruned: retention deleted it.'),
 })
+
+/** What the end of a search hides. */
+const gone = z
+  .object({
+    minimum: z.int().describe('Entries below it are gone.'),
+    at: z.string(),
+    entry: z.int().describe('The entry that says so.'),
+    keep: z.record(z.string(), z.int()).describe('The policy by which it was done, in days.'),
+  })
+  .optional()
+  .describe('On the last page: what retention has deleted, so that it cannot be found.')
 
 /** The ways to find events. */
 export function searchActions(log: Log): readonly Action[] {
@@ -78,6 +95,7 @@ function searchAction(log: Log): Action {
     output: z.object({
       items: z.array(record.extend({ proof: z.string().optional() })),
       next: z.string().nullable(),
+      gone,
     }),
     resource: wholeLog,
     run: async ({ limit, cursor, proofs, ...asked }) => {
@@ -87,7 +105,7 @@ function searchAction(log: Log): Action {
       if (!proofs) return page
       const items = []
       for (const event of page.items) items.push({ ...event, proof: await log.proofOf(event.index) })
-      return { items, next: page.next }
+      return { ...page, items }
     },
   })
 }

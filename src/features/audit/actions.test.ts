@@ -51,6 +51,8 @@ testOnEach('the actions act on the audit log', auditMigrations, async (database)
       'audit.log.read read GET /audit/checkpoint',
       'audit.log.status read GET /audit/status',
       'audit.clock.accept write POST /audit/clock',
+      'audit.retention.get read GET /audit/retention',
+      'audit.retention.apply destroy POST /audit/retention/apply',
     ],
   )
   for (const action of actions.values())

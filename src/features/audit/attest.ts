@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import { foldNodes } from '../../lib/merkle.ts'
+import type { RootKey } from '../../lib/root-keys.ts'
 import { signNote } from '../../lib/signed-note.ts'
 import { makeHeads } from './head.ts'
 import type { SigningKey } from './signing.ts'
@@ -14,12 +15,12 @@ export function attest({ origin, privateKey }: SigningKey, purpose: string, text
   return signNote(text, name, privateKey)
 }
 
-/** Where the log ends according to a head row that was read elsewhere. Throws `LogDamaged` when it is not this log's. */
+/** Where the log ends according to a head row that was read elsewhere, and the root key that it hangs on. Throws `LogDamaged` when it is not this log's. */
 export function readHeadRow(
-  rootKey: KeyObject,
+  key: RootKey,
   row: Readonly<Record<string, unknown>> | undefined,
-): { size: number; root: Buffer } {
-  const { size, edge } = makeHeads(rootKey).read(
+): { size: number; root: Buffer; rootKey: KeyObject } {
+  const { size, edge, rootKey } = makeHeads(key).read(
     row && {
       size: Number(row['size']),
       compact: Buffer.from(row['compact'] as Uint8Array),
@@ -27,5 +28,5 @@ export function readHeadRow(
       mac: Buffer.from(row['mac'] as Uint8Array),
     },
   )
-  return { size, root: foldNodes(edge) }
+  return { size, root: foldNodes(edge), rootKey }
 }

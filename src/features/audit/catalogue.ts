@@ -85,6 +85,12 @@ export const catalogue = {
     means: 'From here until vault.rekeyed the keys open with the old or the new root key.',
     fields: ['detail.rootKey'],
   },
+  'vault.rekey-undone': {
+    title: 'The change of the root key was undone',
+    means:
+      'It did not come to its end. Every key is sealed for the root key from before, and the new one opens nothing.',
+    fields: ['detail.rootKey'],
+  },
   'vault.rekeyed': {
     title: 'The root key was changed',
     means: 'Every key is sealed for the new root key; the old one opens nothing any more.',
@@ -161,10 +167,17 @@ export const catalogue = {
     means: 'The stored secret is damaged, or somebody moved or changed its row in the database.',
     fields: ['resource'],
   },
+  'vault.reference-failed': {
+    title: 'A value that is kept elsewhere could not be read',
+    means:
+      'A secret holds a reference, and its place did not give the value: it is gone, not allowed, or does not answer. Told once an hour for each secret.',
+    fields: ['resource', 'detail.detail'],
+  },
   'server.started': {
     title: 'A server started',
-    means: 'The first entry of a run. Two starts of one run are never seen.',
-    fields: ['resource', 'detail.version'],
+    means:
+      'The first entry of a run. Two starts of one run are never seen. `unsealed` says who gave the root key, where it does not lie in the clear: `shares`, `transit`, `aws-kms` or `pkcs11`.',
+    fields: ['resource', 'detail.version', 'detail.unsealed'],
   },
   'server.stopped': {
     title: 'A server stopped in order',
@@ -192,6 +205,23 @@ export const catalogue = {
     means:
       'It has cosigned more entries than the log has, or other ones: the database may have been put back to an earlier day.',
     fields: ['outcome', 'detail.witness', 'detail.fault'],
+  },
+  'log.sink-failed': {
+    title: 'A sink does not get its copies',
+    means:
+      'A receiver of copies of the log (syslog, webhook, object storage) does not take them. They are kept and sent later; the log itself is whole. At most one outage an hour is recorded.',
+    fields: ['outcome', 'resource', 'detail.fault', 'detail.next', 'detail.failures', 'detail.since'],
+  },
+  'log.sink-recovered': {
+    title: 'A sink gets its copies again',
+    means: 'The outage that was recorded last is over. What it missed is being sent.',
+    fields: ['outcome', 'resource', 'detail.next', 'detail.failures', 'detail.since'],
+  },
+  'log.pruned': {
+    title: 'Retention deleted old parts of the log',
+    means:
+      'Written and signed before anything is deleted. Every entry below pruned.minimum, and every sealed detail of a class below its index in pruned.details, is gone or going. The hashes of the tree stay, and what is left still proves itself.',
+    fields: ['requestId', 'pruned.minimum', 'pruned.details', 'pruned.keep'],
   },
   'audit.subject.forgotten': {
     title: 'A person was forgotten',

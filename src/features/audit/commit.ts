@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { Problem } from '../../core/problem.ts'
 import { leafHash, makeCompactRange } from '../../lib/merkle.ts'
@@ -18,6 +19,8 @@ type Waiting = {
   readonly draft: Draft
   /** Done in the same transaction as the entry; such an entry is committed alone. */
   readonly also: ((writer: Writer) => Promise<void>) | undefined
+  /** The root key that `also` has put the log under. */
+  readonly rootKey: KeyObject | undefined
   readonly resolve: (place: { index: number }) => void
   readonly reject: (problem: Problem) => void
 }
@@ -37,10 +40,10 @@ export function makeCommitter({ store, heads, subjects, size, onFatal }: Parts) 
   let damage: LogDamaged | undefined
   let closed = false
 
-  function add(draft: Draft, also?: Waiting['also']): Promise<{ index: number }> {
+  function add(draft: Draft, also?: Waiting['also'], rootKey?: KeyObject): Promise<{ index: number }> {
     if (closed || damage) return Promise.reject(refusal(damage))
     return new Promise((resolve, reject) => {
-      waiting.push({ draft, also, resolve, reject })
+      waiting.push({ draft, also, rootKey, resolve, reject })
       flushing ??= flush()
     })
   }
@@ -73,12 +76,13 @@ export function makeCommitter({ store, heads, subjects, size, onFatal }: Parts) 
     // Another process wrote: it may have forgotten a subject whose key is still cached here.
     if (head.size !== committed) subjects.drop()
     const drafts = batch.map(({ draft }) => draft)
-    const rows = place(drafts, head, await subjects.resolve(principalsOf(drafts), writer.subjects))
+    const rows = place(drafts, head, await subjects.resolve(principalsOf(drafts), writer.subjects, head.rootKey))
     await writer.insertEntries(rows.entries)
     await writer.insertPayloads(rows.payloads)
     await writer.insertNodes(rows.nodes)
     for (const { also } of batch) await also?.(writer)
-    if (!(await writer.moveHead(head.size, heads.write(rows.head))))
+    const rootKey = batch[0]?.rootKey ?? head.rootKey
+    if (!(await writer.moveHead(head.size, heads.write({ ...rows.head, rootKey }))))
       throw new Error('another writer moved the head of the log')
     return head.size
   }
@@ -129,8 +133,7 @@ function place(drafts: readonly Draft[], head: Head, subjects: ReadonlyMap<strin
       if (level % 8 === 0) nodes.push({ level: level / 8, idx: index, hash: node })
     })
   }
-  const next: Head = { size: range.size(), edge: range.hashes(), checkpoint: head.checkpoint }
-  return { entries, payloads, nodes, head: next }
+  return { entries, payloads, nodes, head: { ...head, size: range.size(), edge: range.hashes() } }
 }
 
 function placementOf(

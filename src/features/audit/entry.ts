@@ -3,6 +3,7 @@ import { canonicalJson } from '../../lib/canonical.ts'
 import { isId } from '../../lib/ids.ts'
 import { catalogue } from './catalogue.ts'
 import type { AuditEvent } from './event.ts'
+import { isPlainPruned } from './retention-policy.ts'
 
 /** An entry bundle gives each entry's length in 16 bits (tlog-tiles, "Log entries"). */
 export const maxEntryBytes = 65_535
@@ -49,6 +50,7 @@ export function draftOf(event: AuditEvent, at: string): Draft {
   for (const name of ['door', 'action', 'access', 'outcome'] as const) sort(name, event[name], isWord(event[name]))
   for (const name of ['requestId', 'approval'] as const) sort(name, event[name], isOurs(event[name]))
   sort('decision', decision, isPlainDecision(decision))
+  sort('pruned', event.pruned, isPlainPruned(event.pruned))
   const openType = isWord(resource?.type)
   const openId = openType && (resource?.id === '*' || isOurs(resource?.id))
   if (!openType) sort('resource', resource, false)

@@ -1,4 +1,5 @@
 import type { EventCode } from './catalogue.ts'
+import type { Pruned } from './retention-policy.ts'
 
 /** One thing that happened, as the rooms tell it to the log. entry.ts decides what of it is public to the log's readers. */
 export type AuditEvent = {
@@ -20,6 +21,8 @@ export type AuditEvent = {
   readonly decision?: { readonly effect: string; readonly policies: readonly string[]; readonly version: string }
   readonly inputHash?: string
   readonly approval?: string
+  /** Of `log.pruned` alone. */
+  readonly pruned?: Pruned
   /** Personal data and free text: encrypted per subject; the entry has only its commitment. */
   readonly detail?: Readonly<Record<string, unknown>>
 }
@@ -29,3 +32,6 @@ export const forgottenCode = 'audit.subject.forgotten' satisfies EventCode
 
 /** Somebody looked at the clock and says that it is right: entries before this one no longer hold up signing. */
 export const clockAcceptedCode = 'log.clock-accepted' satisfies EventCode
+
+/** What retention records before it deletes; verification excuses what such an entry names, and nothing else. */
+export const prunedCode = 'log.pruned' satisfies EventCode

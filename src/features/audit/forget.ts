@@ -1,5 +1,4 @@
 import { Problem } from '../../core/problem.ts'
-import type { Database } from '../../lib/db/database.ts'
 import type { makeCommitter } from './commit.ts'
 import { draftOf, mappingId } from './entry.ts'
 import { forgottenCode } from './event.ts'
@@ -8,7 +7,6 @@ import type { StoreReader } from './store-read.ts'
 import type { makeSubjects } from './subject.ts'
 
 type Parts = {
-  readonly database: Database
   readonly store: ReturnType<typeof makeStore>
   readonly reader: StoreReader
   readonly subjects: ReturnType<typeof makeSubjects>
@@ -16,7 +14,7 @@ type Parts = {
   readonly now: () => Date
 }
 
-export function makeForget({ database, store, reader, subjects, committer, now }: Parts) {
+export function makeForget({ store, reader, subjects, committer, now }: Parts) {
   /**
    * Destroys a principal's key, its tie to the pseudonym and all that was sealed under it, and records that. The entries
    * stay and the tree still verifies. `''` forgets what nobody who signed in left, such as addresses of failed logins. A later
@@ -27,7 +25,7 @@ export function makeForget({ database, store, reader, subjects, committer, now }
     if (!row) throw new Problem('not-found', 'The log knows no such principal')
     const event = { code: forgottenCode, resource: { type: 'subject', id: row.id } } as const
     const place = await committer.add(draftOf(event, now().toISOString()), async (writer) => {
-      await writer.deleteSubject(row.id, database.dialect)
+      await writer.deleteSubject(row.id)
       subjects.drop()
     })
     await store.scrub()

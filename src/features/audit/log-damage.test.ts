@@ -153,7 +153,7 @@ testOnEach(
     await log.append(event)
     const checkpoint = await log.checkpoint()
     // Somebody who has the root key, and so can make a head that fits.
-    const head = makeHeads(testRootKey).write({ size: 1, edge: [rows[0]!.compact], checkpoint })
+    const head = makeHeads(testRootKey).write({ size: 1, edge: [rows[0]!.compact], checkpoint, rootKey: testRootKey })
     await sql`update audit_head set size = 1, compact = ${head.compact}, mac = ${head.mac}`.execute(db.db)
     await sql`delete from audit_entry where idx = 1`.execute(db.db)
     const reopened = await openOn(db, { onFatal: (error) => fatal.push(error) })

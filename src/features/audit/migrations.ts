@@ -78,6 +78,20 @@ export const auditMigrations: readonly Migration[] = [
       'create index audit_entry_behalf on audit_entry (behalf, idx) where behalf is not null',
     ],
   },
+  {
+    id: 104,
+    name: 'sinks of the audit log',
+    ...same([
+      `create table audit_sink (name text primary key, target text not null, next bigint not null, confirmed bigint not null,
+        at text, fault text, failures bigint not null, failing_since text, told_at text, is_told integer not null,
+        is_stopped integer not null)`,
+    ]),
+  },
+  {
+    id: 105,
+    name: 'how far the details of the audit log were deleted',
+    ...same(['create table audit_pruned (class text primary key, done bigint not null)']),
+  },
 ]
 
 function same(statements: readonly string[]): Pick<Migration, 'sqlite' | 'postgres'> {

@@ -2,6 +2,7 @@ import { formatProof } from '../../lib/tlog-proof.ts'
 import { sizeOf } from './checkpoints.ts'
 import { exportLog } from './export.ts'
 import type { makeProofs } from './proofs.ts'
+import type { Declared } from './pruned.ts'
 import type { makeSearch } from './search.ts'
 import type { StoreReader } from './store-read.ts'
 import { parseTilePath, readTile } from './tiles.ts'
@@ -10,6 +11,8 @@ type Parts = {
   readonly reader: StoreReader
   readonly proofs: ReturnType<typeof makeProofs>
   readonly search: ReturnType<typeof makeSearch>
+  /** What retention has declared, in the first `size` entries when it is given. */
+  readonly declared: (size?: number) => Promise<Declared | undefined>
   readonly vkey: string
   readonly size: () => number
   /** The checkpoint for readers, over entry `index` at least. */
@@ -17,7 +20,7 @@ type Parts = {
 }
 
 /** What readers of the log take away: tiles, proofs, and the whole of it. */
-export function makeReading({ reader, proofs, search, vkey, size, checkpoint }: Parts) {
+export function makeReading({ reader, proofs, search, declared, vkey, size, checkpoint }: Parts) {
   return {
     /** The bytes of `tile/<L>/<N>[.p/<W>]` or `tile/entries/…` (tlog-tiles); undefined for anything else. */
     async tile(path: string): Promise<Buffer | undefined> {
@@ -33,6 +36,6 @@ export function makeReading({ reader, proofs, search, vkey, size, checkpoint }: 
       return formatProof({ extra: leaf, index, hashes, checkpoint: text })
     },
     /** Writes `checkpoint`, `tile/…` and `vkey` into a new or empty folder; verify.ts checks it without this program. */
-    exportTo: async (folder: string) => exportLog({ reader, vkey, checkpoint: await checkpoint() }, folder),
+    exportTo: async (folder: string) => exportLog({ reader, vkey, checkpoint: await checkpoint(), declared }, folder),
   }
 }

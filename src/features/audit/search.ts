@@ -1,6 +1,8 @@
 import { Problem } from '../../core/problem.ts'
 import { EnvelopeError } from '../../lib/envelope.ts'
 import { isOurs, isWord, mappingId } from './entry.ts'
+import { cutOf, type Declared } from './pruned.ts'
+import { classOf, type Keep, type Pruned } from './retention-policy.ts'
 import type { Filter, StoredEntry, StoreReader } from './store-read.ts'
 import { commitOf, type makeSubjects, openPayload, type Subject } from './subject.ts'
 
@@ -26,9 +28,14 @@ export type AuditRecord = {
   readonly inputHash?: string
   readonly approval?: string
   readonly detail?: unknown
-  /** What became of the sealed part: `none` was written, it was `read`, `forgotten`, or is `damaged`. */
-  readonly personal: 'none' | 'read' | 'forgotten' | 'damaged'
+  /** What retention deleted, of `log.pruned`. */
+  readonly pruned?: Pruned
+  /** What became of the sealed part: `none` was written, it was `read`, `forgotten`, `pruned` by retention, or is `damaged`. */
+  readonly personal: 'none' | 'read' | 'forgotten' | 'pruned' | 'damaged'
 }
+
+/** Entries below `minimum` are gone, since `at`, by the policy that the entry `entry` names. */
+export type Gone = { readonly minimum: number; readonly at: string; readonly entry: number; readonly keep: Keep }
 
 export type SearchQuery = {
   readonly principal?: string
@@ -63,30 +70,42 @@ export type Touched = {
   readonly lastIndex: number
 }
 
-type Parts = { readonly reader: StoreReader; readonly subjects: ReturnType<typeof makeSubjects> }
+type Parts = {
+  readonly reader: StoreReader
+  readonly subjects: ReturnType<typeof makeSubjects>
+  /** What retention has declared. */
+  readonly declared: () => Promise<Declared | undefined>
+}
+type Page = { readonly items: AuditRecord[]; readonly next: string | null; readonly gone?: Gone }
 
-export function makeSearch({ reader, subjects }: Parts) {
-  /** One page of events, newest first (oldest first with `after`). `next` is null at the end. */
-  async function search(query: SearchQuery): Promise<{ items: AuditRecord[]; next: string | null }> {
+export function makeSearch({ reader, subjects, declared }: Parts) {
+  /** One page of events, newest first (oldest first with `after`). `next` is null at the end; `gone` says what the end hides. */
+  async function search(query: SearchQuery): Promise<Page> {
     const limit = Math.min(query.limit ?? 50, 200)
     const filter = await filterOf(reader, query, limit + 1)
-    if (!filter) return { items: [], next: null }
+    const pruned = await declared()
+    const gone = pruned && pruned.minimum > 0 ? { gone: goneBy(pruned) } : {}
+    if (!filter) return { items: [], next: null, ...gone }
     const found = await reader.search(filter)
     const page = found.slice(0, limit)
     const known = await openSubjects(page)
     const last = page.at(-1)
-    return {
-      items: page.map((entry) => recordOf(entry, known)),
-      next: found.length > limit && last ? String(last.index) : null,
-    }
+    const items = page.map((entry) => recordOf(entry, known, pruned))
+    return found.length > limit && last ? { items, next: String(last.index) } : { items, next: null, ...gone }
   }
 
   /** One event with its leaf exactly as it is hashed. Throws `not-found`. */
   async function read(index: number): Promise<{ record: AuditRecord; leaf: Buffer; leafHash: Buffer }> {
     const entry = await reader.entry(index)
+    const pruned = await declared()
+    if (!entry && pruned && index < pruned.minimum)
+      throw new Problem(
+        'gone',
+        `Entry ${index} was deleted by retention, which keeps entries for ${pruned.keep.entries} days; entry ${pruned.index} of ${pruned.at} says so`,
+      )
     if (!entry) throw new Problem('not-found', 'The log has no entry with this index')
     const known = await openSubjects([entry])
-    return { record: recordOf(entry, known), leaf: entry.leaf, leafHash: entry.hash }
+    return { record: recordOf(entry, known, pruned), leaf: entry.leaf, leafHash: entry.hash }
   }
 
   async function openSubjects(entries: readonly StoredEntry[]): Promise<ReadonlyMap<string, Subject>> {
@@ -134,6 +153,7 @@ export type Leaf = {
   readonly outcome?: string
   readonly decision?: NonNullable<AuditRecord['decision']>
   readonly approval?: string
+  readonly pruned?: Pruned
   readonly payloadCommit?: string
 }
 
@@ -172,7 +192,7 @@ async function filterOf(reader: StoreReader, query: SearchQuery, limit: number):
   }
 }
 
-function recordOf(entry: StoredEntry, known: ReadonlyMap<string, Subject>): AuditRecord {
+function recordOf(entry: StoredEntry, known: ReadonlyMap<string, Subject>, pruned: Pruned | undefined): AuditRecord {
   const {
     v: _v,
     seq: _seq,
@@ -184,7 +204,7 @@ function recordOf(entry: StoredEntry, known: ReadonlyMap<string, Subject>): Audi
     ...open
   } = parseLeaf(entry.leaf)
   const nameOf = (id: string | undefined) => (id === undefined ? undefined : (known.get(id)?.principalId ?? id))
-  const { personal, sealed } = unseal(entry, known)
+  const { personal, sealed } = unseal(entry, known, pruned)
   const { name, tokenId, resource: sealedResource, kind: sealedKind, ...rest } = sealed
   const person = {
     ...defined({ id: nameOf(subject) || undefined, kind: kind ?? sealedKind, name, tokenId }),
@@ -208,9 +228,12 @@ function recordOf(entry: StoredEntry, known: ReadonlyMap<string, Subject>): Audi
 function unseal(
   { index, leaf, payload }: StoredEntry,
   known: ReadonlyMap<string, Subject>,
+  pruned: Pruned | undefined,
 ): { personal: AuditRecord['personal']; sealed: Record<string, unknown> } {
-  const { subject: id, payloadCommit } = parseLeaf(leaf)
+  const parsed = parseLeaf(leaf)
+  const { subject: id, payloadCommit } = parsed
   if (payloadCommit === undefined) return { personal: 'none', sealed: {} }
+  if (!payload && pruned && index < cutOf(pruned, classOf(parsed))) return { personal: 'pruned', sealed: {} }
   const subject = known.get(id ?? '')
   if (!subject) return { personal: 'forgotten', sealed: {} }
   if (!payload || commitOf(payload.salt, payload.box) !== payloadCommit) return { personal: 'damaged', sealed: {} }
@@ -220,6 +243,10 @@ function unseal(
     if (error instanceof EnvelopeError) return { personal: 'damaged', sealed: {} }
     throw error
   }
+}
+
+function goneBy({ minimum, at, index, keep }: Declared): Gone {
+  return { minimum, at, entry: index, keep }
 }
 
 function defined(members: Record<string, unknown>): Record<string, unknown> {

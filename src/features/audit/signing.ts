@@ -3,6 +3,7 @@ import { Problem } from '../../core/problem.ts'
 import { UnknownKey } from '../../lib/db/database.ts'
 import { deriveKey, EnvelopeError, open, reseal, seal } from '../../lib/envelope.ts'
 import { foldNodes } from '../../lib/merkle.ts'
+import { type RootKey, ringOf, rootKeyOf } from '../../lib/root-keys.ts'
 import {
   formatCheckpoint,
   formatVkey,
@@ -26,7 +27,7 @@ export type SigningKey = {
   readonly privateKey: KeyObject
 }
 
-type Parts = { readonly store: ReturnType<typeof makeStore>; readonly rootKey: KeyObject; readonly now: () => Date }
+type Parts = { readonly store: ReturnType<typeof makeStore>; readonly rootKey: RootKey; readonly now: () => Date }
 
 /**
  * Opens the log's Ed25519 key, or makes it together with an empty log. `origin` names the log for ever (it is in every
@@ -40,15 +41,16 @@ export async function openSigningKey({ store, rootKey, now }: Parts, origin?: st
     if (row && origin !== undefined && row.origin !== origin)
       throw new Error(`This database holds the audit log ${row.origin}; its origin cannot be changed to ${origin}`)
     if (row) return openKey(rootKey, row)
-    const made = makeKey(rootKey, origin ?? `infrastructure-atlas/${randomBytes(8).toString('hex')}`, now())
-    await writer.found(made, makeHeads(rootKey).write({ size: 0, edge: [], checkpoint: null }))
-    return openKey(rootKey, made)
+    const current = ringOf(rootKey).current()
+    const made = makeKey(current, origin ?? `infrastructure-atlas/${randomBytes(8).toString('hex')}`, now())
+    await writer.found(made, makeHeads(current).write({ size: 0, edge: [], checkpoint: null, rootKey: current }))
+    return openKey(current, made)
   })
 }
 
 /** Opens a stored key and holds its public half against the stored vkey. */
-export function openKey(rootKey: KeyObject, { origin, vkey, box }: KeyRow): SigningKey {
-  const bytes = openBox(sealingKey(rootKey), box, origin)
+export function openKey(rootKey: RootKey, { origin, vkey, box }: KeyRow): SigningKey {
+  const bytes = openBox(sealingKey(rootKeyOf(ringOf(rootKey), sealingKey, box)), box, origin)
   const privateKey = createPrivateKey({ key: bytes, format: 'der', type: 'pkcs8' })
   bytes.fill(0)
   const publicKey = createPublicKey(privateKey)

@@ -18,7 +18,7 @@ export async function rekeyAudit(tx: Db, from: KeyObject, to: KeyObject): Promis
     .set({ box: sealKeyAnew(key, from, to) })
     .execute()
   const head = await db.selectFrom('audit_head').select(['size', 'compact', 'checkpoint', 'mac']).executeTakeFirst()
-  const { mac } = makeHeads(to).write(makeHeads(from).read(head && headOf(head)))
+  const { mac } = makeHeads(to).write({ ...makeHeads(from).read(head && headOf(head)), rootKey: to })
   await db.updateTable('audit_head').set({ mac }).execute()
   const subjects = await db.selectFrom('audit_subject').selectAll().execute()
   for (const row of subjects)

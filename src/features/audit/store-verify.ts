@@ -47,7 +47,8 @@ export function makeVerifyReader(database: Database) {
       const numberOf = (value: unknown) => (value === null || value === undefined ? undefined : Number(value))
       return {
         size: numberOf(row?.size) ?? 0,
-        first: Math.min(numberOf(row?.firstEntry) ?? 0, numberOf(row?.firstPayload) ?? 0),
+        first: numberOf(row?.firstEntry) ?? 0,
+        firstPayload: numberOf(row?.firstPayload) ?? numberOf(row?.firstEntry) ?? 0,
         lastEntry: numberOf(row?.lastEntry) ?? -1,
         lastPayload: numberOf(row?.lastPayload) ?? -1,
       }

@@ -101,8 +101,7 @@ function writerOn(tx: Transaction<Tables>, insert: ReturnType<typeof makeInsert>
       insert: (rows: readonly SubjectRow[]) => insert(tx, 'audit_subject', ['id', 'principal_id', 'box'], rows),
     },
     /** Destroys a subject's key and mapping, and the boxes and salts of what was sealed under it. */
-    async deleteSubject(id: string, dialect: Database['dialect']): Promise<void> {
-      if (dialect === 'sqlite') await tx.executeQuery(CompiledQuery.raw('pragma secure_delete = on'))
+    async deleteSubject(id: string): Promise<void> {
       await tx.deleteFrom('audit_subject').where('id', '=', id).execute()
       await tx
         .deleteFrom('audit_payload')

@@ -1,6 +1,7 @@
 import { createSecretKey, hash, type KeyObject, randomBytes } from 'node:crypto'
 import { deriveKey, open, reseal, seal } from '../../lib/envelope.ts'
 import { newId } from '../../lib/ids.ts'
+import { type RootKey, type RootKeys, ringOf, rootKeyOf } from '../../lib/root-keys.ts'
 
 /** A principal as the log knows it: a random pseudonym, and the key of everything personal. The row ties the two. */
 export type Subject = { readonly id: string; readonly principalId: string; readonly key: KeyObject }
@@ -15,19 +16,23 @@ export type SubjectRows = {
 
 const maxCached = 10_000
 
-/** Pseudonyms and keys, kept in memory while nobody else writes. `rootKey` seals the subjects' keys. */
-export function makeSubjects(rootKey: KeyObject) {
-  const wrapping = wrappingKey(rootKey)
+/** Pseudonyms and keys, kept in memory while nobody else writes. The root key seals the subjects' keys. */
+export function makeSubjects(key: RootKey) {
+  const ring = ringOf(key)
   const cache = new Map<string, Subject>()
   return {
-    /** The subjects of these principals, made where they are new. Only the writer calls this, under the head's lock. */
-    async resolve(principalIds: Iterable<string>, rows: SubjectRows): Promise<ReadonlyMap<string, Subject>> {
+    /** The subjects of these principals, made where they are new: under the head's root key. Only the writer calls this, under the head's lock. */
+    async resolve(
+      principalIds: Iterable<string>,
+      rows: SubjectRows,
+      rootKey: KeyObject,
+    ): Promise<ReadonlyMap<string, Subject>> {
       if (cache.size > maxCached) cache.clear()
       const wanted = new Set(principalIds)
       const unknown = [...wanted].filter((id) => !cache.has(id))
       if (unknown.length > 0) {
-        for (const row of await rows.find(unknown)) cache.set(row.principal_id, openSubject(wrapping, row))
-        const made = unknown.filter((id) => !cache.has(id)).map((id) => makeSubject(wrapping, id))
+        for (const row of await rows.find(unknown)) cache.set(row.principal_id, openSubject(ring, row))
+        const made = unknown.filter((id) => !cache.has(id)).map((id) => makeSubject(wrappingKey(rootKey), id))
         if (made.length > 0) await rows.insert(made.map(({ row }) => row))
         for (const { subject } of made) cache.set(subject.principalId, subject)
       }
@@ -35,7 +40,7 @@ export function makeSubjects(rootKey: KeyObject) {
     },
     /** After a failed write, or when another process wrote: what is cached may not be in the database. */
     drop: () => cache.clear(),
-    open: (row: SubjectRow) => openSubject(wrapping, row),
+    open: (row: SubjectRow) => openSubject(ring, row),
   }
 }
 
@@ -72,8 +77,8 @@ function makeSubject(wrapping: KeyObject, principalId: string): { row: SubjectRo
   return { row, subject }
 }
 
-function openSubject(wrapping: KeyObject, { id, principal_id, box }: SubjectRow): Subject {
-  const bytes = open(wrapping, box, keyAad(id, principal_id))
+function openSubject(ring: RootKeys, { id, principal_id, box }: SubjectRow): Subject {
+  const bytes = open(wrappingKey(rootKeyOf(ring, wrappingKey, box)), box, keyAad(id, principal_id))
   const key = createSecretKey(bytes)
   bytes.fill(0)
   return { id, principalId: principal_id, key }

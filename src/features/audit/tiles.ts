@@ -1,3 +1,4 @@
+import { leafHash, makeCompactRange } from '../../lib/merkle.ts'
 import type { StoreReader } from './store-read.ts'
 
 /** A tile or an entry bundle of tlog-tiles: `level` is `entries` or 0–63, `index` its N, `width` 1–256 (256 is full). */
@@ -29,9 +30,12 @@ export function tilePath({ level, index, width }: TileName): string {
   return width >= 1 && width < tileWidth ? `tile/${level}/${name}.p/${width}` : ''
 }
 
-/** Every file that a log of `size` entries has, partial ones only where its right edge is. */
-export function* tilesOf(size: number): Generator<TileName> {
-  for (const level of ['entries', 0] as const) yield* levelOf(level, size)
+/**
+ * Every file that a log of `size` entries has, partial ones only where its right edge is. Below `minimum`, the end of a full tile, the
+ * entries and their hashes were pruned.
+ */
+export function* tilesOf(size: number, minimum = 0): Generator<TileName> {
+  for (const level of ['entries', 0] as const) yield* levelOf(level, size, minimum / tileWidth)
   for (let level = 1, hashes = Math.floor(size / tileWidth); hashes > 0; level++) {
     yield* levelOf(level, hashes)
     hashes = Math.floor(hashes / tileWidth)
@@ -46,9 +50,16 @@ export async function readTile(reader: StoreReader, { level, index, width }: Til
   return Buffer.concat(level === 'entries' ? parts.flatMap(framed) : parts)
 }
 
-function* levelOf(level: TileName['level'], hashes: number): Generator<TileName> {
+/** The hash that stands for a full tile of these entries, or nothing when they are not 256. */
+export function tileHash(entries: readonly Buffer[]): Buffer {
+  const range = makeCompactRange()
+  for (const entry of entries) range.append(leafHash(entry))
+  return entries.length === tileWidth ? range.root() : Buffer.alloc(0)
+}
+
+function* levelOf(level: TileName['level'], hashes: number, from = 0): Generator<TileName> {
   const full = Math.floor(hashes / tileWidth)
-  for (let index = 0; index < full; index++) yield { level, index, width: tileWidth }
+  for (let index = from; index < full; index++) yield { level, index, width: tileWidth }
   if (hashes % tileWidth > 0) yield { level, index: full, width: hashes % tileWidth }
 }
 

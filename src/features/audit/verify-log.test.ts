@@ -78,7 +78,12 @@ const tampers: Tamper[] = [
       const range = makeCompactRange()
       for (let i = 0; i < 500; i++) range.append(leafHash(await leafAt(d, i)))
       const { rows } = await sql<{ checkpoint: string }>`select checkpoint from audit_head`.execute(d.db)
-      const head = makeHeads(testRootKey).write({ size: 500, edge: range.hashes(), checkpoint: rows[0]!.checkpoint })
+      const head = makeHeads(testRootKey).write({
+        size: 500,
+        edge: range.hashes(),
+        checkpoint: rows[0]!.checkpoint,
+        rootKey: testRootKey,
+      })
       await sql`update audit_head set size = 500, compact = ${head.compact}, mac = ${head.mac}`.execute(d.db)
     },
     'audit_entry 500',
@@ -118,7 +123,12 @@ const tampers: Tamper[] = [
     'a head with another edge by somebody who has the root key',
     async (d) => {
       // 600 entries are the subtrees of 512, 64, 16 and 8.
-      const head = makeHeads(testRootKey).write({ size: 600, edge: [zeros, zeros, zeros, zeros], checkpoint: null })
+      const head = makeHeads(testRootKey).write({
+        size: 600,
+        edge: [zeros, zeros, zeros, zeros],
+        checkpoint: null,
+        rootKey: testRootKey,
+      })
       await sql`update audit_head set compact = ${head.compact}, checkpoint = null, mac = ${head.mac}`.execute(d.db)
     },
     'audit_head',

@@ -1,16 +1,19 @@
-import type { KeyObject } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import type { Database } from '../../lib/db/database.ts'
 import { EnvelopeError } from '../../lib/envelope.ts'
 import { leafHash, makeCompactRange, type Node } from '../../lib/merkle.ts'
+import type { RootKey } from '../../lib/root-keys.ts'
 import { type Checkpoint, NoteError, openNote, parseCheckpoint, parseVkey } from '../../lib/signed-note.ts'
 import { columnsOf } from './commit.ts'
 import { forgottenCode } from './event.ts'
 import { type Head, LogDamaged, makeHeads } from './head.ts'
+import { cutOf, declaredBy, nothingPruned } from './pruned.ts'
+import { classOf, type DetailClass, detailClasses, type Pruned } from './retention-policy.ts'
 import { type Leaf, parseLeaf } from './search.ts'
 import { openKey } from './signing.ts'
 import type { EntryRow, PayloadRow } from './store.ts'
 import { makeReader, type StoreReader } from './store-read.ts'
+import { makeRetentionStore, type RetentionStore } from './store-retention.ts'
 import { makeVerifyReader, type VerifyReader } from './store-verify.ts'
 import { commitOf, makeSubjects } from './subject.ts'
 
@@ -21,10 +24,12 @@ export type LogVerdict =
       readonly rootHash: string
       readonly fingerprint: string
       readonly signedSize: number
+      /** Entries below it were deleted by retention, as an entry of the log says. */
+      readonly minimum?: number
     }
   | { readonly ok: false; readonly place: string; readonly reason: string }
 
-type Parts = { readonly database: Database; readonly rootKey: KeyObject; readonly signal?: AbortSignal }
+type Parts = { readonly database: Database; readonly rootKey: RootKey; readonly signal?: AbortSignal }
 
 /** Where the stored log first contradicts itself. Thrown inside this file only. */
 class Fault extends Error {
@@ -35,7 +40,7 @@ class Fault extends Error {
   }
 }
 
-type Reader = StoreReader & VerifyReader
+type Reader = StoreReader & VerifyReader & Pick<RetentionStore, 'first'>
 
 // One full tile: its hash is checked before a later entry is, so that the first bad stretch is the one that is named.
 const stretch = 256
@@ -46,7 +51,8 @@ const stretch = 256
  * log reached when it began. Names the first bad table and index. Throws `UnknownKey` under another root key.
  */
 export async function verifyLog({ database, rootKey, signal }: Parts): Promise<LogVerdict> {
-  const reader = { ...makeReader(database), ...makeVerifyReader(database) }
+  const { first } = makeRetentionStore(database)
+  const reader = { ...makeReader(database), ...makeVerifyReader(database), first }
   try {
     return await verifyAll(reader, rootKey, signal)
   } catch (error) {
@@ -56,43 +62,107 @@ export async function verifyLog({ database, rootKey, signal }: Parts): Promise<L
   }
 }
 
-async function verifyAll(reader: Reader, rootKey: KeyObject, signal?: AbortSignal): Promise<LogVerdict> {
+async function verifyAll(reader: Reader, rootKey: RootKey, signal?: AbortSignal): Promise<LogVerdict> {
   const keyRow = await reader.key()
   if (!keyRow) throw new Fault('audit_key', 'the log has no signing key: it was never opened, or its key was removed')
   const { vkey, fingerprint } = openKey(rootKey, keyRow)
-  const head = makeHeads(rootKey).read(await reader.head())
+  for (;;) {
+    const first = await reader.first()
+    try {
+      return {
+        ...(await verifyFrom(reader, { rootKey, vkey, first: first ?? 0, ...(signal && { signal }) })),
+        fingerprint,
+      }
+    } catch (error) {
+      // Retention went on while this was reading: what is missing now may be what it deleted.
+      if (!(error instanceof Fault) || (await reader.first()) === first) throw error
+    }
+  }
+}
+
+type From = {
+  readonly rootKey: RootKey
+  readonly vkey: string
+  /** The lowest entry that is stored. */
+  readonly first: number
+  readonly signal?: AbortSignal
+}
+type Verified = Extract<LogVerdict, { ok: true }>
+
+async function verifyFrom(
+  reader: Reader,
+  { rootKey, vkey, first, signal }: From,
+): Promise<Omit<Verified, 'fingerprint'>> {
+  const heads = makeHeads(rootKey)
+  let head = heads.read(await reader.head())
   const signed = signedHead(head, vkey)
-  const range = makeCompactRange()
+  const range = await rangeBelow(reader, first, signed)
   const walk = makeWalk(range, signed)
-  for (let start = 0; start < head.size; start += stretch) {
+  for (let start = first, end = first; start < head.size; start = end) {
     signal?.throwIfAborted()
     // Other work gets its turn: SQLite answers without leaving the event loop.
     await setImmediate()
-    const end = Math.min(start + stretch, head.size)
+    end = Math.min(start + stretch, head.size)
     const { entries, payloads } = await reader.stretch(start, end)
     for (let index = start; index < end; index++) walk.entry(index, entries[index - start], payloads.get(index))
     await checkNodes(reader, walk.takeNodes())
+    // What explains something that is missing may have been written while this was reading.
+    if (end === head.size && !walk.isExplained(first)) head = heads.read(await reader.head())
   }
   if (!range.hashes().every((hash, i) => hash.equals(head.edge[i] as Buffer)))
     throw new Fault('audit_head', 'the head does not belong to the stored entries')
-  walk.end()
+  if (first > walk.declared().minimum)
+    throw new Fault(
+      `audit_entry ${walk.declared().minimum}`,
+      'the entry is missing, and no entry says that retention deleted it',
+    )
+  await checkMissing(reader, walk)
   await checkSubjects(reader, rootKey, walk.forgotten)
   await checkExtent(reader)
   return {
     ok: true,
     size: head.size,
     rootHash: range.root().toString('base64'),
-    fingerprint,
     signedSize: signed?.size ?? 0,
+    ...(first > 0 && { minimum: first }),
   }
+}
+
+/**
+ * The tree over the entries that are no longer stored, from the hashes of their tiles; empty when there are none. Every hash above
+ * those of the tiles is derived again.
+ */
+async function rangeBelow(reader: Reader, first: number, signed: Checkpoint | undefined) {
+  const place = `audit_entry ${Math.floor(first / stretch) * stretch}`
+  if (first % stretch !== 0) throw new Fault(place, 'the entry is missing')
+  if (first > (signed?.size ?? 0)) throw new Fault(`audit_entry 0`, 'the entry is missing, and was never signed')
+  const tiles = makeCompactRange()
+  for (let start = 0; start < first / stretch; start += stretch) {
+    await setImmediate()
+    const end = Math.min(start + stretch, first / stretch)
+    const hashes = await reader.hashes(1, start, end - start)
+    const nodes: (Node & { hash: Buffer })[] = []
+    if (hashes.length < end - start) throw new Fault(`audit_node 1/${start + hashes.length}`, 'the hash is missing')
+    for (const one of hashes)
+      tiles.append(one, ({ level, index }, hash) => {
+        if (level % 8 === 0) nodes.push({ level: level + 8, index, hash })
+      })
+    await checkNodes(reader, nodes)
+  }
+  return makeCompactRange(first, tiles.hashes())
 }
 
 /** The checks of one entry after the other. */
 function makeWalk(range: ReturnType<typeof makeCompactRange>, signed: Checkpoint | undefined) {
   const forgotten = new Set<string>()
-  const unexplained = new Map<string, number>()
+  // For each subject and class the last detail that is missing.
+  const missing = new Map<string, { subject: string; name: DetailClass; last: number }>()
+  let declared: Pruned = nothingPruned
   let nodes: (Node & { hash: Buffer })[] = []
   checkSigned(range, signed)
+  // A detail may be gone only when an entry says that its subject was forgotten, or that its class is not kept that long.
+  const lacking = () =>
+    [...missing.values()].filter(({ subject, name, last }) => !forgotten.has(subject) && last >= cutOf(declared, name))
   return {
     forgotten: forgotten as ReadonlySet<string>,
     entry(index: number, row: EntryRow | undefined, payload: PayloadRow | undefined): void {
@@ -105,9 +175,12 @@ function makeWalk(range: ReturnType<typeof makeCompactRange>, signed: Checkpoint
       checkColumns(row, leaf, place)
       if (payload && (leaf.payloadCommit === undefined || commitOf(payload.salt, payload.box) !== leaf.payloadCommit))
         throw new Fault(`audit_payload ${index}`, 'the payload is not the one that the entry commits to')
-      if (!payload && leaf.payloadCommit !== undefined && !unexplained.has(leaf.subject ?? ''))
-        unexplained.set(leaf.subject ?? '', index)
+      if (!payload && leaf.payloadCommit !== undefined) {
+        const [subject, name] = [leaf.subject ?? '', classOf(leaf)]
+        missing.set(`${name} ${subject}`, { subject, name, last: index })
+      }
       if (leaf.code === forgottenCode && leaf.resource?.id !== undefined) forgotten.add(leaf.resource.id)
+      declared = together(declared, declaredBy(leaf))
       range.append(computed, (node, hash) => {
         if (node.level % 8 === 0) nodes.push({ ...node, hash })
       })
@@ -118,12 +191,39 @@ function makeWalk(range: ReturnType<typeof makeCompactRange>, signed: Checkpoint
       nodes = []
       return taken
     },
-    /** A payload may be gone only when a later entry says that its subject was forgotten. */
-    end(): void {
-      for (const [subject, index] of unexplained)
-        if (!forgotten.has(subject)) throw new Fault(`audit_payload ${index}`, 'the payload is missing')
-    },
+    declared: () => declared,
+    lacking,
+    isExplained: (first: number) => first <= declared.minimum && lacking().length === 0,
   }
+}
+
+/** Names the first detail that is missing although its subject was not forgotten and its class is kept that long. */
+async function checkMissing(reader: Reader, walk: ReturnType<typeof makeWalk>): Promise<void> {
+  const lacking = walk.lacking()
+  const isLacking = (leaf: Leaf) =>
+    leaf.payloadCommit !== undefined &&
+    leaf.seq >= cutOf(walk.declared(), classOf(leaf)) &&
+    lacking.some(({ subject, name }) => subject === (leaf.subject ?? '') && name === classOf(leaf))
+  const end = Math.max(0, ...lacking.map(({ last }) => last + 1))
+  for (
+    let start = Math.min(...lacking.map(({ name }) => cutOf(walk.declared(), name)));
+    start < end;
+    start += stretch
+  ) {
+    const { entries, payloads } = await reader.stretch(start, Math.min(start + stretch, end))
+    const found = entries.find(({ idx, leaf }) => !payloads.has(idx) && isLacking(parseLeaf(leaf)))
+    if (found) throw new Fault(`audit_payload ${found.idx}`, 'the payload is missing')
+  }
+}
+
+/** Everything that the two declare. */
+function together(a: Pruned, b: Pruned | undefined): Pruned {
+  if (!b) return a
+  const minimum = Math.max(a.minimum, b.minimum)
+  const details = Object.fromEntries(
+    detailClasses.map((name) => [name, Math.max(a.details[name] ?? 0, b.details[name] ?? 0)]),
+  )
+  return { minimum, details, keep: b.keep }
 }
 
 function signedHead({ checkpoint, size }: Head, vkey: string): Checkpoint | undefined {
@@ -173,7 +273,7 @@ async function checkNodes(reader: Reader, nodes: readonly (Node & { hash: Buffer
   }
 }
 
-async function checkSubjects(reader: Reader, rootKey: KeyObject, forgotten: ReadonlySet<string>): Promise<void> {
+async function checkSubjects(reader: Reader, rootKey: RootKey, forgotten: ReadonlySet<string>): Promise<void> {
   const subjects = makeSubjects(rootKey)
   for (const row of await reader.allSubjects()) {
     if (forgotten.has(row.id))
@@ -189,8 +289,10 @@ async function checkSubjects(reader: Reader, rootKey: KeyObject, forgotten: Read
 
 /** No rows beyond the head, and no tile hashes but those of full tiles. Entries appended since the walk began are fine. */
 async function checkExtent(reader: Reader): Promise<void> {
-  const { size, first, lastEntry, lastPayload } = await reader.extent()
-  if (first < 0) throw new Fault(`audit_entry ${first}`, 'an entry stands before the beginning of the log')
+  const { size, first, firstPayload, lastEntry, lastPayload } = await reader.extent()
+  if (Math.min(first, firstPayload) < 0)
+    throw new Fault(`audit_entry ${Math.min(first, firstPayload)}`, 'an entry stands before the beginning of the log')
+  if (firstPayload < first) throw new Fault(`audit_payload ${firstPayload}`, 'a payload belongs to no entry')
   if (lastEntry !== size - 1)
     throw new Fault(`audit_entry ${Math.min(lastEntry + 1, size)}`, 'the table does not end where the head does')
   if (lastPayload >= size) throw new Fault(`audit_payload ${lastPayload}`, 'a payload belongs to no entry')

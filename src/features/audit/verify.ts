@@ -11,7 +11,9 @@ import { checkPolicy, logKey, openNote, parseCheckpoint, parseKey, parsePolicy, 
 // An export is the static files of C2SP tlog-tiles: `checkpoint`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; and
 // `vkey`, the key that signs the checkpoint. The work goes from what is signed to what is claimed:
 //   vkey → signature of the checkpoint → root → upper tiles → lower tiles → leaf hashes → entries,
-// so that the first thing that does not fit is the thing that was changed. A proof (C2SP tlog-proof) is the same for one entry. A policy
+// so that the first thing that does not fit is the thing that was changed. Where retention deleted the oldest entries, full bundles and
+// full tiles of level 0 are missing from the beginning on; every tile above them is there, and an entry that is left says up to where.
+// A proof (C2SP tlog-proof) is the same for one entry. A policy
 // (C2SP tlog-policy) names the witnesses whose cosignatures (C2SP tlog-cosignature) the checkpoint must carry.
 
 export type Verdict =
@@ -27,6 +29,8 @@ export type Verdict =
       readonly keyFromFolder: boolean
       /** The witnesses of the policy that cosigned the checkpoint. */
       readonly witnesses: readonly string[]
+      /** Entries below `minimum` are not here: retention deleted them, as the entry `entry` says. */
+      readonly pruned?: Pruned
       readonly entriesPerSecond: number
     }
   | { readonly ok: false; readonly place: string; readonly reason: string }
@@ -45,7 +49,8 @@ export type ProofVerdict =
   | Extract<Verdict, { ok: false }>
 
 type Tile = { readonly level: number | 'entries'; readonly index: number; readonly width: number }
-type Log = { readonly folder: string; readonly size: number; readonly root: Buffer }
+type Log = { readonly folder: string; readonly size: number; readonly root: Buffer; readonly minimum: number }
+type Pruned = { readonly minimum: number; readonly entry: number; readonly at: string }
 
 const width = 256
 const hashSize = 32
@@ -63,11 +68,12 @@ export function verifyExport(folder: string, vkey?: string, policy?: string): Ve
     const note = openNote(read(folder, 'checkpoint'), key)
     const { origin, size, root } = parseCheckpoint(note.text, key)
     const witnesses = checkPolicy(rules, note, text)
-    const log = { folder, size, root }
-    checkFiles(log)
+    const files = filesIn(folder)
+    const log = { folder, size, root, minimum: lowestOf(files) }
+    checkFiles(log, files)
     checkRoot(log)
     checkTiles(log)
-    checkEntries(log)
+    const pruned = checkEntries(log)
     const seconds = (performance.now() - started) / 1000
     return {
       ok: true,
@@ -77,7 +83,8 @@ export function verifyExport(folder: string, vkey?: string, policy?: string): Ve
       keyFingerprint: key.fingerprint,
       keyFromFolder: vkey === undefined && !rules?.logs.includes(text),
       witnesses,
-      entriesPerSecond: Math.round(size / seconds),
+      ...(pruned && { pruned }),
+      entriesPerSecond: Math.round((size - log.minimum) / seconds),
     }
   })
 }
@@ -159,27 +166,46 @@ function leafHash(entry: Buffer): Buffer {
 
 // --- the files (C2SP tlog-tiles) ---
 
-/** Exactly the files of a log of this size: none missing, none more. */
-function checkFiles({ folder, size }: Log): void {
+function filesIn(folder: string): Set<string> {
   const present = new Set<string>()
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     const path = relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/')
     if (entry.isFile()) present.add(path)
     else if (!entry.isDirectory()) throw new Wrong(path, 'is not a plain file')
   }
+  return present
+}
+
+/** The index of the first entry of which anything is here; 0 when nothing is. */
+function lowestOf(present: ReadonlySet<string>): number {
+  let lowest = Number.POSITIVE_INFINITY
+  for (const path of present) {
+    const [, groups = ''] = /^tile\/(?:entries|0)\/((?:x\d{3}\/){0,4}\d{3})(?:\.p\/\d+)?$/.exec(path) ?? []
+    if (groups !== '') lowest = Math.min(lowest, Number(groups.replaceAll(/[x/]/g, '')))
+  }
+  return lowest === Number.POSITIVE_INFINITY ? 0 : lowest * width
+}
+
+function isPruned({ minimum }: Log, { level, index }: Tile): boolean {
+  return (level === 0 || level === 'entries') && index * width < minimum
+}
+
+/** Exactly the files of a log of this size and minimum: none missing, none more. */
+function checkFiles({ size, minimum }: Log, present: Set<string>): void {
   present.delete('checkpoint')
   present.delete('vkey')
-  for (const tile of tilesOf(size)) {
+  for (const tile of tilesOf(size, minimum)) {
     const path = pathOf(tile)
     if (!present.delete(path)) throw new Wrong(path, 'is missing')
   }
   for (const path of present) throw new Wrong(path, 'does not belong to a log of this size')
 }
 
-function* tilesOf(size: number): Generator<Tile> {
+function* tilesOf(size: number, minimum: number): Generator<Tile> {
   for (const level of ['entries', ...levelsOf(size)] as const) {
     const hashes = hashesAt(size, level)
-    for (let index = 0; index * width < hashes; index++) yield tileAt(size, level, index)
+    const first = level === 'entries' || level === 0 ? minimum / width : 0
+    for (let index = first; index * width < hashes; index++) yield tileAt(size, level, index)
   }
 }
 
@@ -235,12 +261,13 @@ function checkRoot(log: Log): void {
 }
 
 /** Some partial tile is not the one that was signed. What lies below tells which. */
-function blameEdge({ folder, size }: Log): never {
+function blameEdge(log: Log): never {
+  const { folder, size } = log
   for (const tile of rightEdge(size)) {
     const hashes = readHashes(folder, tile)
-    const below = tile.level === 0 ? leafHashes(folder, { ...tile, level: 'entries' }) : tileHashes(folder, size, tile)
+    const below = hashesBelow(log, tile)
     for (let i = 0; i < tile.width; i++)
-      if (!below[i]?.equals(hashAt(hashes, i)))
+      if (!(below(i) ?? hashAt(hashes, i)).equals(hashAt(hashes, i)))
         throw new Wrong(`${pathOf(tile)} hash ${i}`, 'is not that of what is below it')
   }
   throw new Wrong('checkpoint', 'its root is not that of the tiles')
@@ -252,38 +279,62 @@ function rightEdge(size: number): Tile[] {
     .filter((tile) => tile.width > 0)
 }
 
-function tileHashes(folder: string, size: number, { level, index, width: count }: Tile): Buffer[] {
-  return Array.from({ length: count }, (_, i) =>
-    completeHash(readHashes(folder, tileAt(size, (level as number) - 1, index * width + i))),
-  )
+/** What each hash of a tile must be by what lies below it: entries, or full tiles. Undefined for those that were pruned. */
+function hashesBelow(log: Log, tile: Tile): (i: number) => Buffer | undefined {
+  const leaves = tile.level === 0 ? leafHashes(log.folder, { ...tile, level: 'entries' }) : []
+  return (i) => {
+    if (tile.level === 0) return leaves[i]
+    const child = tileAt(log.size, (tile.level as number) - 1, tile.index * width + i)
+    return isPruned(log, child) ? undefined : completeHash(readHashes(log.folder, child))
+  }
 }
 
 /** From the top down, each hash must be that of the full tile below it. */
-function checkTiles({ folder, size }: Log): void {
+function checkTiles(log: Log): void {
+  const { folder, size } = log
   for (const level of levelsOf(size).slice(1).reverse())
     for (let index = 0; index * width < hashesAt(size, level); index++) {
       const parent = tileAt(size, level, index)
       const hashes = readHashes(folder, parent)
-      for (let i = 0; i < parent.width; i++) {
-        const child = tileAt(size, level - 1, index * width + i)
-        if (!completeHash(readHashes(folder, child)).equals(hashAt(hashes, i)))
-          throw new Wrong(pathOf(child), `is not the tile that ${pathOf(parent)} stands for`)
-      }
+      const below = hashesBelow(log, parent)
+      for (let i = 0; i < parent.width; i++)
+        if (!(below(i) ?? hashAt(hashes, i)).equals(hashAt(hashes, i)))
+          throw new Wrong(
+            pathOf(tileAt(size, level - 1, index * width + i)),
+            `is not the tile that ${pathOf(parent)} stands for`,
+          )
     }
 }
 
-/** Each entry must have the hash that its place in level 0 holds. */
-function checkEntries({ folder, size }: Log): void {
-  for (let index = 0; index * width < size; index++) {
+/** Each entry must have the hash that its place in level 0 holds, and where entries are missing one of the others must say so. */
+function checkEntries({ folder, size, minimum }: Log): Pruned | undefined {
+  let pruned: Pruned | undefined
+  for (let index = minimum / width; index * width < size; index++) {
     const bundle = tileAt(size, 'entries', index)
     const hashes = readHashes(folder, { ...bundle, level: 0 })
-    for (const [i, leaf] of leafHashes(folder, bundle).entries())
+    const see = (entry: Buffer, i: number) => {
+      pruned = prunedBy(entry, index * width + i) ?? pruned
+    }
+    for (const [i, leaf] of leafHashes(folder, bundle, see).entries())
       if (!leaf.equals(hashAt(hashes, i))) throw new Wrong(entryPlace(bundle, i), 'is not the entry that was logged')
   }
+  const said = pruned?.minimum ?? 0
+  if (minimum > said)
+    throw new Wrong(pathOf(tileAt(size, 'entries', said / width)), 'is missing, and no entry says that it was pruned')
+  return minimum > 0 && pruned ? { ...pruned, minimum } : undefined
+}
+
+/** What an entry says was pruned: everything below `minimum`, which lies before the entry itself. */
+function prunedBy(entry: Buffer, index: number): Pruned | undefined {
+  if (!entry.includes('"code":"log.pruned"')) return undefined
+  const { code, at, pruned } = JSON.parse(entry.toString('utf8')) as { code: string; at: string; pruned?: Pruned }
+  const end = pruned?.minimum ?? -1
+  const fits = code === 'log.pruned' && Number.isInteger(end / width) && end >= 0 && end <= index
+  return fits ? { minimum: end, entry: index, at } : undefined
 }
 
 /** The leaf hashes of an entry bundle: each entry is its length in two bytes, big-endian, and that many bytes. */
-function leafHashes(folder: string, bundle: Tile): Buffer[] {
+function leafHashes(folder: string, bundle: Tile, see?: (entry: Buffer, i: number) => void): Buffer[] {
   const bytes = read(folder, pathOf(bundle))
   const hashes: Buffer[] = []
   let at = 0
@@ -294,6 +345,7 @@ function leafHashes(folder: string, bundle: Tile): Buffer[] {
     // The length is read, so its second byte can hold the 0x00 that a leaf hash begins with: no entry is copied.
     bytes[start - 1] = 0
     hashes.push(sha256(bytes.subarray(start - 1, end)))
+    see?.(bytes.subarray(start, end), i)
     at = end
   }
   if (at !== bytes.length) throw new Wrong(pathOf(bundle), 'goes on after its last entry')
@@ -349,7 +401,11 @@ export function describeVerdict(verdict: Verdict | ProofVerdict): string {
   const trust = verdict.keyFromFolder
     ? 'The key was taken from the folder itself. Compare its fingerprint with the one that you were given, or use --vkey.'
     : 'The key is the one that you gave.'
-  return `verified: ${origin}\n  ${size} entries, root ${verdict.rootHash}\n${key}  ${trust}\n  ${verdict.entriesPerSecond} entries/s\n`
+  const { pruned } = verdict
+  const gone = pruned
+    ? `  entries 0–${pruned.minimum - 1} were pruned by retention (entry ${pruned.entry} of ${pruned.at} says so)\n`
+    : ''
+  return `verified: ${origin}\n  ${size} entries, root ${verdict.rootHash}\n${gone}${key}  ${trust}\n  ${verdict.entriesPerSecond} entries/s\n`
 }
 
 const usage =

@@ -57,6 +57,8 @@ export function makeWitnesses(parts: Parts) {
   }
 
   return {
+    /** Whether any witness is asked; a policy may name none with an address. */
+    asks: urls.size > 0,
     /** The newest checkpoint that has the cosignatures of the policy, asked for anew when this process signs. */
     async published(): Promise<string | undefined> {
       await round()

@@ -3,7 +3,7 @@ import type { Connector } from '../../core/connector.ts'
 import { Problem } from '../../core/problem.ts'
 import type { HttpCall } from '../../lib/http-client.ts'
 import type { ConnectionView } from './connection.ts'
-import { makeCredentials } from './credential.ts'
+import { CredentialValue } from './credential.ts'
 import { type ConnectionEdit, makeEditing, type NewConnection } from './editing.ts'
 import { makeNextCredential } from './next-credential.ts'
 import { makeOpener } from './opener.ts'
@@ -17,7 +17,6 @@ import { makeWriteSwitch } from './write-switch.ts'
 /** Configured instances of systems: their settings, their credentials in the vault, their checks and their syncs. */
 export function makeConnections(parts: ConnectionsParts) {
   const store = makeConnectionStore(parts.database)
-  const credentials = makeCredentials()
   const find = async (idOrName: string): Promise<Stored> => {
     const row = await store.find(idOrName)
     if (!row) throw new Problem('not-found', 'There is no such connection')
@@ -27,7 +26,7 @@ export function makeConnections(parts: ConnectionsParts) {
   const syncs = makeSyncs(parts, find, opener.open)
 
   const writing = makeWriteSwitch(parts, store)
-  const editing = makeEditing(parts, { store, credentials, opener, syncs, find })
+  const editing = makeEditing(parts, { store, opener, syncs, find })
   /** What is listed right after a change must fit it. */
   const relisted = async <T>(done: Promise<T>): Promise<T> => {
     const result = await done
@@ -44,7 +43,7 @@ export function makeConnections(parts: ConnectionsParts) {
     remove: (idOrName: string) => relisted(editing.remove(idOrName)),
     syncs,
     /** The zod type of one credential value in an action's input. */
-    credentialValue: credentials.value,
+    credentialValue: CredentialValue,
     connectors: (): readonly Connector[] => parts.connectors,
     /** The id of a connection named by id or name; `not-found` otherwise. */
     resolve: async (idOrName: string): Promise<string> => (await find(idOrName)).id,
@@ -56,7 +55,7 @@ export function makeConnections(parts: ConnectionsParts) {
     list: async (): Promise<ConnectionView[]> => (await store.list()).map(viewConnection),
     get: async (idOrName: string): Promise<ConnectionView> => viewConnection(await find(idOrName)),
     check: opener.check,
-    nextCredential: makeNextCredential(parts, { find, opener, credentials }),
+    nextCredential: makeNextCredential(parts, { find, opener }),
     /** What findings ask of connections: what they are witnesses of, how far they have been read, what of them runs out. */
     witnesses: async () => Promise.all((await store.list()).map((row) => witnessOf(parts, row))),
     ...writing,

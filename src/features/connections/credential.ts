@@ -1,40 +1,63 @@
 import { z } from 'zod'
 import type { Connector } from '../../core/connector.ts'
-import type { FieldFault } from '../../core/problem.ts'
-import { Secret } from '../../core/secret.ts'
+import { type FieldFault, Problem } from '../../core/problem.ts'
+import { Secret, SecretValue } from '../../core/secret.ts'
+import { type Given, ReferenceText, referenceRule } from '../vault/references/reference.ts'
+import type { VaultPart } from './parts.ts'
+
+/** One field of a credential in an action's input: its value, or where that is kept. */
+export const CredentialValue = z.union([SecretValue, z.strictObject({ reference: ReferenceText })], {
+  // The rule of the one that was meant.
+  error: ({ input }) => {
+    const text = (input as { reference?: unknown } | null)?.reference
+    return typeof text === 'string' ? referenceRule(text) : 'must be a text of 1 to 16384 characters, or { reference }'
+  },
+})
+
+export type Credential = Readonly<Record<string, Given>>
 
 /**
- * Credential values of one server: secrets from the moment they are parsed, which only the connector's own schema may
- * look at once more. The text is kept beside the secret for as long as the input lives, and has no way out but `faults`.
+ * What is wrong with the given fields, by the connector's own schema; a reference is read, so that a wrong one is refused at once.
+ * `partial`: only the given fields are looked at.
  */
-export function makeCredentials() {
-  const texts = new WeakMap<Secret, string>()
-
-  const value = z
-    .string()
-    .min(1)
-    .max(16_384)
-    .meta({ format: 'password', writeOnly: true })
-    .transform((text) => {
-      const secret = new Secret(text)
-      texts.set(secret, text)
-      return secret
-    })
-
-  /** What the connector's schema says against the fields. `partial`: only the given fields are looked at. */
-  function faults(connector: Connector, given: Credential, { partial }: { partial: boolean }): FieldFault[] {
-    const plain = Object.fromEntries(Object.entries(given).map(([field, secret]) => [field, texts.get(secret)]))
-    // Rules over several fields cannot be judged when some are not given.
-    const schema = partial ? z.strictObject(connector.credential.shape).partial() : connector.credential.strict()
-    const result = schema.safeParse(plain)
-    return faultsBelow('/credential', result.error)
+export async function credentialFaults(
+  vault: Pick<VaultPart, 'resolve'>,
+  connector: Connector,
+  given: Credential,
+  { partial }: { partial: boolean },
+): Promise<FieldFault[]> {
+  const unread: FieldFault[] = []
+  const plain: Record<string, string | undefined> = {}
+  for (const [field, one] of Object.entries(given)) {
+    const value = await readGiven(vault, connector, field, one)
+    if (value instanceof Secret) plain[field] = value.reveal()
+    else unread.push({ field: `/credential/${field}`, rule: value })
   }
-
-  return { value, faults }
+  // Rules over several fields cannot be judged when some are not given, or could not be read.
+  const isPartial = partial || unread.length > 0
+  const schema = isPartial ? z.strictObject(connector.credential.shape).partial() : connector.credential.strict()
+  return [...unread, ...faultsBelow('/credential', schema.safeParse(plain).error)]
 }
 
-export type Credentials = ReturnType<typeof makeCredentials>
-export type Credential = Readonly<Record<string, Secret>>
+/** The value, or the rule that a reference breaks. */
+async function readGiven(
+  vault: Pick<VaultPart, 'resolve'>,
+  { credential, renews }: Connector,
+  field: string,
+  given: Given,
+): Promise<Secret | string> {
+  if (given instanceof Secret) return given
+  // What the system does not have is not read for it.
+  if (!Object.hasOwn(credential.shape, field)) return 'is no credential field of this kind of system'
+  if (renews?.includes(field))
+    return 'must be the value itself: the system gives out another at each sign-in, which is stored here'
+  try {
+    return await vault.resolve(given)
+  } catch (error) {
+    if (error instanceof Problem && error.type === 'secret-unavailable') return error.message
+    throw error
+  }
+}
 
 /** A zod error as field faults below one field of the input. */
 export function faultsBelow(base: string, error: z.ZodError | undefined): FieldFault[] {

@@ -1,9 +1,9 @@
 import type { Connector } from '../../core/connector.ts'
 import { type FieldFault, Problem } from '../../core/problem.ts'
-import type { Secret } from '../../core/secret.ts'
 import { newId } from '../../lib/ids.ts'
+import type { Given } from '../vault/references/reference.ts'
 import type { ConnectionView } from './connection.ts'
-import type { Credential, Credentials } from './credential.ts'
+import { type Credential, credentialFaults } from './credential.ts'
 import type { Opener } from './opener.ts'
 import type { ConnectionsParts } from './parts.ts'
 import { certificateFaults, configFaults, defaultSchedule, refuse, scheduleFaults } from './rules.ts'
@@ -38,7 +38,6 @@ export type ConnectionEdit = {
 
 type Room = {
   readonly store: ConnectionStore
-  readonly credentials: Credentials
   readonly opener: Opener
   readonly syncs: Syncs
   readonly find: (idOrName: string) => Promise<Stored>
@@ -48,7 +47,7 @@ type Room = {
 export function makeEditing(parts: ConnectionsParts, room: Room) {
   return {
     async add(input: NewConnection): Promise<ConnectionView> {
-      refuse(addFaults(parts, room, input))
+      refuse(await addFaults(parts, input))
       if (await room.store.find(input.name)) throw nameTaken()
       const row = newRow(input, parts.now().toISOString())
       const secrets = await putSecrets(parts, { id: row.id, revision: 0 }, input.credential)
@@ -82,7 +81,7 @@ async function edit(parts: ConnectionsParts, room: Room, idOrName: string, chang
     // Who vouches for the address decides who can pose as it. A pin where there was none only narrows that.
     (caCertificate !== undefined && caCertificate !== row.ca_certificate) ||
     (certificatePin !== undefined && row.certificate_pin !== null && certificatePin !== row.certificate_pin)
-  refuse(editFaults(parts, room, row, change, config, isMoved))
+  refuse(await editFaults(parts, room, row, change, config, isMoved))
 
   // A moved connection gets new secrets in the same write as its address: at no moment does one meet the other's.
   const isNew = (field: string) => isMoved || !(field in row.secretIds)
@@ -117,25 +116,28 @@ const forgetReading = {
   tls: JSON.stringify(noTls),
 }
 
-function addFaults({ connectors, allowLoopback }: ConnectionsParts, room: Room, input: NewConnection): FieldFault[] {
+async function addFaults(
+  { connectors, allowLoopback, vault }: ConnectionsParts,
+  input: NewConnection,
+): Promise<FieldFault[]> {
   const connector = connectors.find(({ id }) => id === input.connector)
   if (!connector) return [{ field: '/connector', rule: `must be one of ${connectors.map(({ id }) => id).join(', ')}` }]
   return [
     ...configFaults(connector, input.config, allowLoopback),
-    ...room.credentials.faults(connector, input.credential, { partial: false }),
+    ...(await credentialFaults(vault, connector, input.credential, { partial: false })),
     ...scheduleFaults(input.schedule),
     ...certificateFaults(input.caCertificate),
   ]
 }
 
-function editFaults(
-  { allowLoopback }: ConnectionsParts,
-  { credentials, opener }: Room,
+async function editFaults(
+  { allowLoopback, vault }: ConnectionsParts,
+  { opener }: Room,
   row: Stored,
   change: ConnectionEdit,
   config: Readonly<Record<string, unknown>>,
   isMoved: boolean,
-): FieldFault[] {
+): Promise<FieldFault[]> {
   const connector: Connector = opener.connectorOf(row)
   const credential = change.credential ?? {}
   // A stored credential is only ever sent where it was given for. Otherwise the right to edit a connection would be
@@ -143,7 +145,7 @@ function editFaults(
   const missing = isMoved ? Object.keys(row.secretIds).filter((field) => !(field in credential)) : []
   return [
     ...configFaults(connector, config, allowLoopback),
-    ...credentials.faults(connector, credential, { partial: true }),
+    ...(await credentialFaults(vault, connector, credential, { partial: true })),
     ...missing.map((field) => ({
       field: `/credential/${field}`,
       rule: 'must be given again when the url, the CA certificate or the pin changes',
@@ -160,7 +162,7 @@ function addressOf(url: unknown): string {
   return origin + pathname.replace(/\/+$/, '')
 }
 
-function split(credential: Credential, isNew: (field: string) => boolean): [Credential, [string, Secret][]] {
+function split(credential: Credential, isNew: (field: string) => boolean): [Credential, [string, Given][]] {
   const fields = Object.entries(credential)
   return [Object.fromEntries(fields.filter(([field]) => isNew(field))), fields.filter(([field]) => !isNew(field))]
 }

@@ -1,7 +1,7 @@
 import { type FieldFault, Problem } from '../../core/problem.ts'
 import type { HttpCall } from '../../lib/http-client.ts'
 import type { CheckOutcome } from './connection.ts'
-import type { Credential, Credentials } from './credential.ts'
+import { type Credential, credentialFaults } from './credential.ts'
 import type { Opener } from './opener.ts'
 import type { ConnectionsParts } from './parts.ts'
 import { refuse } from './rules.ts'
@@ -10,20 +10,19 @@ import type { Stored } from './store.ts'
 type Room = {
   readonly find: (idOrName: string) => Promise<Stored>
   readonly opener: Pick<Opener, 'checkStaged' | 'connectorOf'>
-  readonly credentials: Credentials
 }
 
 /**
  * A credential that changes without a gap: the next values are staged beside the current ones, tried, and promoted. Everything
  * signs in with the current ones until then, so both must be good in the system for a while.
  */
-export function makeNextCredential({ vault }: ConnectionsParts, { find, opener, credentials }: Room) {
+export function makeNextCredential({ vault }: ConnectionsParts, { find, opener }: Room) {
   return {
     /** Stages new values of fields that are set. Answers the fields that are staged now. */
     async stage(idOrName: string, credential: Credential): Promise<string[]> {
       const row = await find(idOrName)
       const faults: FieldFault[] = [
-        ...credentials.faults(opener.connectorOf(row), credential, { partial: true }),
+        ...(await credentialFaults(vault, opener.connectorOf(row), credential, { partial: true })),
         ...Object.keys(credential)
           .filter((field) => !(field in row.secretIds))
           .map((field) => ({ field: `/credential/${field}`, rule: 'is not set yet; edit the connection instead' })),

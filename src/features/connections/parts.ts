@@ -2,16 +2,21 @@ import type { Connector, Observation, Webhook } from '../../core/connector.ts'
 import type { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
 import type { HttpClient, HttpLimits, HttpOptions } from '../../lib/http-client.ts'
+import type { Given } from '../vault/references/reference.ts'
 
 /** What this room needs of the vault. Each credential field is one secret owned by its connection. */
 export type VaultPart = {
   /** A name must be free among the owner's living secrets. */
-  readonly put: (secret: { name: string; value: Secret; owner: string; kind: string }) => Promise<{ id: string }>
-  readonly addVersion: (id: string, value: Secret) => Promise<unknown>
+  readonly put: (secret: { name: string; value: Given; owner: string; kind: string }) => Promise<{ id: string }>
+  readonly addVersion: (id: string, value: Given) => Promise<unknown>
   /** All of them in one transaction, or none. */
-  readonly addVersions: (versions: readonly { readonly id: string; readonly value: Secret }[]) => Promise<unknown>
+  readonly addVersions: (versions: readonly { readonly id: string; readonly value: Given }[]) => Promise<unknown>
   readonly destroy: (id: string) => Promise<unknown>
   readonly destroyOwner: (owner: string) => Promise<unknown>
+  /** The value of what is given, read where a reference leads. @throws Problem secret-unavailable */
+  readonly resolve: (given: Given) => Promise<Secret>
+  /** Whether another value than `than` is to be used by now; a reference is read anew. */
+  readonly isOther: (id: string, owner: string, than: Secret, which: { readonly staged: boolean }) => Promise<boolean>
   /** The current version, when the secret belongs to `owner`. */
   readonly use: (id: string, owner: string) => Promise<Secret>
   /** Whether somebody who knows the secret made the proof: the MAC of `body` in hex, or the secret itself (`shared`). */
@@ -21,7 +26,7 @@ export type VaultPart = {
     claim: { readonly scheme: Webhook['signature']['scheme']; readonly proof: string; readonly body: Uint8Array },
   ) => Promise<boolean>
   /** Stores the next values beside the current ones, all or none. */
-  readonly stage: (values: readonly { readonly id: string; readonly value: Secret }[]) => Promise<void>
+  readonly stage: (values: readonly { readonly id: string; readonly value: Given }[]) => Promise<void>
   /** Makes what is staged current, all or none. */
   readonly promote: (ids: readonly string[]) => Promise<void>
   readonly discard: (ids: readonly string[]) => Promise<number>

@@ -22,8 +22,19 @@ export function makeClient(
 
   async function sign(request: Outgoing): Promise<Signed> {
     const credential = await credentialOf()
+    try {
+      return await signWith(credential, request)
+    } catch (error) {
+      // Signing in failed. Somebody may have changed the credential a moment ago, here or where it is kept.
+      const isDenied = error instanceof Problem && error.type === 'upstream-denied'
+      if (!isDenied || !(await isOther(parts, row, credential, isStaged))) throw error
+      return signWith(await credentialOf(), request)
+    }
+  }
+
+  async function signWith(credential: Record<string, Secret>, request: Outgoing): Promise<Signed> {
     const http = client.forCall({ unsigned: true })
-    const keep = (fields: Readonly<Record<string, Secret>>) => keepFields(parts, row, fields, isStaged)
+    const keep = (fields: Readonly<Record<string, Secret>>) => keepFields(parts, row, connector, fields, isStaged)
     const held = connector.signIn && (await sessions.get({ id, connector, config, credential, http, keep }))
     const body = connector.signBody?.(credential, request, held?.session)
     const whole = body === undefined ? request : { ...request, body }
@@ -31,6 +42,7 @@ export function makeClient(
       headers: connector.authenticate(credential, whole, held?.session),
       ...(body !== undefined && { body }),
       ...(held && { over: held.over }),
+      refused: () => isOther(parts, row, credential, isStaged),
     }
   }
 
@@ -63,16 +75,33 @@ async function readCredential(
   return Object.fromEntries(await Promise.all(fields))
 }
 
+/** Whether a credential is no longer the one to sign in with. */
+async function isOther(
+  { vault }: ConnectionsParts,
+  row: Stored,
+  credential: Readonly<Record<string, Secret>>,
+  staged: boolean,
+): Promise<boolean> {
+  for (const [field, id] of Object.entries(row.secretIds)) {
+    const than = credential[field]
+    if (than && (await vault.isOther(id, row.id, than, { staged }))) return true
+  }
+  return false
+}
+
 /** What a sign-in renewed, as the next versions of the fields it came from. */
 async function keepFields(
   { vault }: ConnectionsParts,
   { secretIds }: Stored,
+  { id: connector, renews }: Connector,
   fields: Readonly<Record<string, Secret>>,
   isStaged: boolean,
 ): Promise<void> {
   const versions = Object.entries(fields).map(([field, value]) => {
     const id = secretIds[field]
-    if (id === undefined) throw new Error('A sign-in renewed a field that the credential does not have')
+    // A reference in such a field would be lost, so fields that are renewed are declared and take none.
+    if (id === undefined || !renews?.includes(field))
+      throw new Error(`${connector} renewed a credential field that is not set or not among those that it renews`)
     return { id, value }
   })
   if (isStaged) await vault.stage(versions)

@@ -1,7 +1,7 @@
-import type { KeyObject } from 'node:crypto'
 import { Problem } from '../../core/problem.ts'
 import type { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
+import type { RootKey } from '../../lib/root-keys.ts'
 import type { Authenticator, AuthFailure } from './authenticate.ts'
 import type { Hasher, PasswordCost } from './password.ts'
 
@@ -15,7 +15,7 @@ export type IdentityEvent = {
 
 export type IdentityParts = {
   readonly database: Database
-  readonly rootKey: KeyObject
+  readonly rootKey: RootKey
   readonly now: () => Date
   /** How long a sign-in with a password lasts; at most one hour. */
   readonly sessionTokenTtlMs: number

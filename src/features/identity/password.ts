@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import { z } from 'zod'
 import type { Secret } from '../../core/secret.ts'
 import { deriveKey, keyId } from '../../lib/envelope.ts'
+import { type RootKey, ringOf } from '../../lib/root-keys.ts'
 import { makeHashQueue } from './hash-queue.ts'
 import { typed } from './reveal.ts'
 
@@ -16,7 +17,7 @@ const tagLength = 32
 const runArgon2 = promisify(argon2)
 
 type Parts = {
-  readonly rootKey: KeyObject
+  readonly rootKey: RootKey
   readonly cost?: PasswordCost
   /** A pepper that came from an earlier root key, by its id. */
   readonly earlierPepper?: (id: string) => Promise<KeyObject | undefined>
@@ -29,11 +30,10 @@ export type Hasher = ReturnType<typeof makeHasher>
  * The pepper comes from the root key, so a stolen table alone cannot be attacked; `keyid` names the pepper's key.
  */
 export function makeHasher({ rootKey, cost = passwordCost, earlierPepper = async () => undefined }: Parts) {
-  const pepper = pepperOf(rootKey)
-  const pepperId = pepperIdOf(pepper)
+  const ring = ringOf(rootKey)
   const inQueue = makeHashQueue()
 
-  function digest(password: Secret, salt: Buffer, { memory, passes, parallelism }: PasswordCost, key = pepper) {
+  function digest(password: Secret, salt: Buffer, { memory, passes, parallelism }: PasswordCost, key: KeyObject) {
     const message = createHmac('sha256', key).update(typed(password).normalize('NFKC'), 'utf8').digest()
     return inQueue(() => runArgon2('argon2id', { message, nonce: salt, parallelism, tagLength, memory, passes }))
   }
@@ -42,7 +42,8 @@ export function makeHasher({ rootKey, cost = passwordCost, earlierPepper = async
     /** A PHC string for storage. Throws `rate-limited` when too many hashes are already waiting. */
     async hash(password: Secret): Promise<string> {
       const salt = randomBytes(saltLength)
-      return toPhc({ ...cost, keyid: pepperId, salt, tag: await digest(password, salt, cost) })
+      const pepper = pepperOf(ring.current())
+      return toPhc({ ...cost, keyid: pepperIdOf(pepper), salt, tag: await digest(password, salt, cost, pepper) })
     },
 
     /**
@@ -51,9 +52,12 @@ export function makeHasher({ rootKey, cost = passwordCost, earlierPepper = async
      */
     async verify(password: Secret, phc: string | null | undefined): Promise<'right' | 'outdated' | 'wrong'> {
       const stored = phc ? fromPhc(phc) : undefined
-      const key = stored?.keyid === pepperId ? pepper : stored && (await earlierPepper(stored.keyid))
+      const pepper = pepperOf(ring.current())
+      const known = ring.all().map(pepperOf)
+      const key =
+        stored && (known.find((each) => pepperIdOf(each) === stored.keyid) ?? (await earlierPepper(stored.keyid)))
       if (!stored || !key) {
-        await digest(password, randomBytes(saltLength), cost)
+        await digest(password, randomBytes(saltLength), cost, pepper)
         return 'wrong'
       }
       const tag = await digest(password, stored.salt, stored, key)

@@ -1,12 +1,13 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import type { Db } from '../../lib/db/database.ts'
 import { deriveKey, open, reseal, seal } from '../../lib/envelope.ts'
+import { type RootKey, ringOf, rootKeyOf } from '../../lib/root-keys.ts'
 import { pepperIdOf, pepperOf } from './password.ts'
 
 type Tables = { password_pepper: { id: string; box: Buffer } }
 
 /** The pepper of hashes that were made under an earlier root key. */
-export async function findPepper(db: Db, rootKey: KeyObject, id: string): Promise<KeyObject | undefined> {
+export async function findPepper(db: Db, rootKey: RootKey, id: string): Promise<KeyObject | undefined> {
   const row = await db
     .withTables<Tables>()
     .selectFrom('password_pepper')
@@ -14,7 +15,7 @@ export async function findPepper(db: Db, rootKey: KeyObject, id: string): Promis
     .where('id', '=', id)
     .executeTakeFirst()
   if (!row) return undefined
-  const bytes = open(wrappingKey(rootKey), row.box, aadOf(id))
+  const bytes = open(wrappingKey(rootKeyOf(ringOf(rootKey), wrappingKey, row.box)), row.box, aadOf(id))
   const key = createSecretKey(bytes)
   bytes.fill(0)
   return key

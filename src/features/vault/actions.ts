@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
 import { Problem } from '../../core/problem.ts'
-import { SecretValue } from '../../core/secret.ts'
+import { type Secret, SecretValue } from '../../core/secret.ts'
 import { incidentActions } from './incident-actions.ts'
-import { keyActions } from './key-actions.ts'
+import { keyActions, type Rekey } from './key-actions.ts'
+import { type Given, ReferenceText, schemes } from './references/reference.ts'
 import type { Vault } from './vault.ts'
 
 type Parts = {
@@ -27,10 +28,11 @@ type Parts = {
     | 'incidentSecrets'
     | 'closeIncident'
   >
+  readonly rekey?: Rekey | undefined
 }
 
 /** The actions on secrets. Values go in; `vault.secrets.reveal` is the only one that lets a value out. */
-export function vaultActions({ vault }: Parts): readonly Action[] {
+export function vaultActions({ vault, rekey }: Parts): readonly Action[] {
   return [
     listSecrets(vault),
     putSecret(vault),
@@ -40,7 +42,7 @@ export function vaultActions({ vault }: Parts): readonly Action[] {
     reveal(vault),
     setRotation(vault),
     showUsage(vault),
-    ...keyActions(vault),
+    ...keyActions(vault, rekey),
     ...incidentActions(vault),
   ]
 }
@@ -71,8 +73,22 @@ const Summary = z.object({
   stagedVersion: z.int().nullable().describe('A version that waits to become the current one.'),
   dueAt: z.iso.datetime().nullable().describe('When the value is to be changed; null when never.'),
   rotation: z.enum(['never', 'ok', 'soon', 'overdue']).describe('How far that is: `soon` from the reminder on.'),
+  source: z
+    .enum(['stored', ...schemes])
+    .describe('Where the value is kept: `stored` here, or read at each use by a reference of this scheme.'),
 })
 const Version = z.object({ id: z.string(), version: z.int() })
+
+/** One of the two: the value, or where it is kept. */
+type ValueOrReference = { readonly value?: Secret | undefined; readonly reference?: string | undefined }
+const isOne = ({ value, reference }: ValueOrReference) => (value === undefined) !== (reference === undefined)
+const oneOfBoth = { path: ['value'], message: 'give either `value` or `reference`' }
+
+function givenIn({ value, reference }: ValueOrReference): Given {
+  if (reference !== undefined) return { reference }
+  if (value === undefined) throw new TypeError('neither a value nor a reference')
+  return value
+}
 
 const listSecrets = (vault: Parts['vault']) =>
   defineAction({
@@ -100,19 +116,25 @@ const putSecret = (vault: Parts['vault']) =>
   defineAction({
     name: 'vault.secrets.put',
     title: 'Store a secret',
-    description: 'Stores a new secret, encrypted. The value cannot be read back except by whoever may reveal secrets.',
+    description:
+      'Stores a new secret, encrypted: its value, or a reference to where the value is kept. The value cannot be read back except by whoever may reveal secrets.',
     access: 'write',
     http: { method: 'POST', path: '/secrets' },
-    input: z.strictObject({
-      name: name.describe('A name that no other secret has. Names are not secret.'),
-      value: SecretValue.describe('The value.'),
-      kind: kind
-        .default('generic')
-        .describe('What it is, for example api-token, password, certificate or username (the one kind not redacted).'),
-    }),
+    input: z
+      .strictObject({
+        name: name.describe('A name that no other secret has. Names are not secret.'),
+        value: SecretValue.optional().describe('The value. Either this or `reference`.'),
+        reference: ReferenceText.optional(),
+        kind: kind
+          .default('generic')
+          .describe(
+            'What it is, for example api-token, password, certificate or username (the one kind not redacted).',
+          ),
+      })
+      .refine(isOne, oneOfBoth),
     output: Version,
     resource: () => ({ type: 'secret', id: '*' }),
-    run: (input) => vault.put(input),
+    run: ({ name, kind, ...given }) => vault.put({ name, kind, value: givenIn(given) }),
   })
 
 const getSecret = (vault: Parts['vault']) =>
@@ -126,6 +148,7 @@ const getSecret = (vault: Parts['vault']) =>
     output: Summary.extend({
       rotateAfterDays: z.int().nullable(),
       remindAfterDays: z.int().nullable(),
+      reference: z.string().nullable().describe('Where the value is kept; null when it is stored here.'),
       versions: z.array(
         z.object({ version: z.int(), createdAt: z.iso.datetime(), destroyedAt: z.iso.datetime().nullable() }),
       ),
@@ -156,15 +179,22 @@ const addVersion = (vault: Parts['vault']) =>
   defineAction({
     name: 'vault.versions.add',
     title: 'Store a new version of a secret',
-    description: 'Stores a new value, which is the current one from then on. A secret of a connection is refused.',
+    description:
+      'Stores a new value, or a reference to where it is kept, which is the current one from then on. A secret of a connection is refused.',
     access: 'write',
     http: { method: 'POST', path: '/secrets/{secret}/versions' },
-    input: z.strictObject({ secret, value: SecretValue.describe('The new value.') }),
+    input: z
+      .strictObject({
+        secret,
+        value: SecretValue.optional().describe('The new value. Either this or `reference`.'),
+        reference: ReferenceText.optional(),
+      })
+      .refine(isOne, oneOfBoth),
     output: Version,
     resource: (input) => ({ type: 'secret', id: input.secret }),
     run: async (input) => {
       await refuseOwned(vault, input.secret)
-      return vault.addVersion(input.secret, input.value)
+      return vault.addVersion(input.secret, givenIn(input))
     },
   })
 
@@ -232,6 +262,7 @@ const reveal = (vault: Parts['vault']) =>
     description: 'Answers with the value of a secret in clear. No role has this right unless somebody gives it.',
     access: 'reveal',
     http: { method: 'POST', path: '/secrets/{secret}/reveal' },
+    events: ['vault.integrity-failed'],
     input: z.strictObject({
       secret,
       version: z.int().min(1).optional().describe('Another version than the current one.'),

@@ -7,7 +7,7 @@ import type { Place } from './store-keys.ts'
 
 type Parts = { readonly database: Database; readonly rootKey: KeyObject }
 
-/** Opens every stored version of every secret, shows none, and answers how many. Throws `DamagedVersion` for one that does not open. */
+/** Opens every stored version of every secret, shows none, and answers how many. Throws the problem `integrity` for one that does not open. */
 export async function checkSecrets({ database, rootKey }: Parts): Promise<number> {
   const store = makeVaultStore(database)
   const keyring = makeKeyring({ store, rootKey, now: () => new Date() })

@@ -152,7 +152,7 @@ function whatIsLeft({ rootKeyChanged, underOldKeys, secrets }: Incident): string
 }
 
 function viewItem(row: IncidentItem): IncidentSecret {
-  const isChanged = row.current_version > row.last_version
+  const isChanged = row.waiting === 0
   return {
     secret: row.id,
     name: row.name,

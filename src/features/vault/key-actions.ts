@@ -1,12 +1,17 @@
 import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
+import { Problem } from '../../core/problem.ts'
 import type { Vault } from './vault.ts'
 
 type Keys = Pick<Vault, 'keys' | 'rotate' | 'rewrap' | 'rootKeyFingerprint'>
 
-/** The actions on the key-encryption keys, which seal the secrets. The root key above them changes with `atlas vault rekey`. */
-export function keyActions(vault: Keys): readonly Action[] {
-  return [listKeys(vault), rotateKeys(vault), rewrap(vault)]
+/** What the change of the root key answers: fingerprints, never a key. */
+export type Rekeyed = { readonly from: string; readonly to: string; readonly state: 'done' }
+export type Rekey = () => Promise<Rekeyed>
+
+/** The actions on the key-encryption keys, which seal the secrets, and on the root key above them. */
+export function keyActions(vault: Keys, rekey: Rekey | undefined): readonly Action[] {
+  return [listKeys(vault), rotateKeys(vault), rewrap(vault), changeRootKey(rekey)]
 }
 
 const resource = () => ({ type: 'vault-key', id: '*' })
@@ -66,6 +71,7 @@ const rewrap = (vault: Keys) =>
       'Seals stored secret versions of retired keys anew under the active key, so many per call. Repeat it with `cursor` until `next` is null; it may be interrupted at any point.',
     access: 'write',
     http: { method: 'POST', path: '/vault/keys/rewrap' },
+    events: ['vault.integrity-failed'],
     input: z.strictObject({
       limit: z.int().min(1).max(1000).default(200).describe('At most so many versions in this call.'),
       cursor: Place.optional().describe('The `next` of the answer before.'),
@@ -78,4 +84,26 @@ const rewrap = (vault: Keys) =>
     }),
     resource,
     run: ({ limit, cursor }) => vault.rewrap({ limit, after: cursor }),
+  })
+
+const changeRootKey = (rekey: Rekey | undefined) =>
+  defineAction({
+    name: 'vault.root-key.change',
+    title: 'Change the root key',
+    description:
+      'Makes a new root key and puts everything that hangs on the old one under it, while the server runs. The old key opens nothing any more. Then make a new recovery kit, and keep a copy of the new key where the old one was.',
+    access: 'write',
+    http: { method: 'POST', path: '/vault/rekey' },
+    events: ['vault.rekey-started', 'vault.rekeyed', 'vault.rekey-undone'],
+    input: z.strictObject({}),
+    output: z.object({
+      from: z.string().describe('Fingerprint of the root key so far.'),
+      to: z.string().describe('Fingerprint of the new root key.'),
+      state: z.literal('done'),
+    }),
+    resource,
+    async run() {
+      if (!rekey) throw new Problem('conflict', 'This server was started without a way to change its root key')
+      return rekey()
+    },
   })

@@ -2,6 +2,7 @@ import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { type Database, UnknownKey } from '../../lib/db/database.ts'
 import { deriveKey, EnvelopeError, open, reseal, seal } from '../../lib/envelope.ts'
 import { newId } from '../../lib/ids.ts'
+import { type RootKey, type RootKeys, ringOf, rootKeyOf } from '../../lib/root-keys.ts'
 import { makeVaultStore, type VaultKeyRow, type VaultRows, type VaultStore } from './store.ts'
 
 /** One scope so far. Later ones (a team, a tenant) get key-encryption keys of their own. */
@@ -14,13 +15,15 @@ export type Keyring = {
   claim(tx: VaultRows): Promise<{ readonly id: string; readonly key: KeyObject }>
   /** Makes the next key-encryption key: what is wrapped from then on, is wrapped with it. The earlier ones still open. */
   rotate(): Promise<{ readonly id: string; readonly version: number }>
+  /** The root key that the database is under in this transaction. Throws `UnknownKey` when it is none of ours. */
+  rootKeyIn(tx: VaultRows): Promise<KeyObject>
   /** A key by id; undefined when there is none that this root key opens. */
   find(id: string): Promise<KeyObject | undefined>
 }
 
 type Parts = {
   readonly store: VaultStore
-  readonly rootKey: KeyObject
+  readonly rootKey: RootKey
   readonly now: () => Date
   /** Wraps with one key before the next one is made. AES-GCM with random nonces allows 2^32 (NIST SP 800-38D §8.3). */
   readonly maxWraps?: number
@@ -28,19 +31,19 @@ type Parts = {
 
 /** The middle of the hierarchy root key → key-encryption key → data key → value. Opened keys stay in memory as `KeyObject`s. */
 export function makeKeyring({ store, rootKey, now, maxWraps = 2 ** 30 }: Parts): Keyring {
-  const wrapping = wrappingKey(rootKey)
+  const ring = ringOf(rootKey)
   const opened = new Map<string, KeyObject>()
 
-  return { init, claim, rotate, find }
+  return { init, claim, rotate, rootKeyIn, find }
 
   async function init(): Promise<void> {
-    for (const row of await store.keys()) opened.set(row.id, openAtStart(wrapping, row))
+    for (const row of await store.keys()) opened.set(row.id, openAtStart(ring, row))
     if (opened.size > 0) return
     if (await store.hasVersions()) throw new Error('The key-encryption keys are missing from the database')
     await store.exclusive(async (tx) => {
       const rows = await tx.keys()
       // Another process may have made it in this moment – with its root key, which must be ours.
-      for (const row of rows) opened.set(row.id, openAtStart(wrapping, row))
+      for (const row of rows) opened.set(row.id, openAtStart(ring, row))
       if (rows.length === 0) await make(tx, 1, 0)
     })
   }
@@ -74,14 +77,21 @@ export function makeKeyring({ store, rootKey, now, maxWraps = 2 ** 30 }: Parts):
     }
   }
 
+  async function rootKeyIn(tx: VaultRows): Promise<KeyObject> {
+    const rows = await tx.keys()
+    // Another process may have changed it: what is sealed with a key that the other rows are not under, nobody could open.
+    for (const row of rows) openAtStart(ring, row)
+    const [first] = rows
+    return first ? rootKeyOf(ring, wrappingKey, first.wrapped) : ring.current()
+  }
+
   async function make(tx: VaultRows, version: number, wraps: number): Promise<{ id: string; key: KeyObject }> {
-    // The root key may have been changed meanwhile; what is wrapped with the old one, nobody could open.
-    for (const row of await tx.keys()) openAtStart(wrapping, row)
+    const under = await rootKeyIn(tx)
     const created = now()
     const name = { id: newId('kek', created.getTime()), scope, version }
     const bytes = randomBytes(32)
     try {
-      const wrapped = seal(wrapping, bytes, aadOf(name))
+      const wrapped = seal(wrappingKey(under), bytes, aadOf(name))
       await tx.addKey({ ...name, state: 'active', wrapped, wraps, created_at: created.toISOString() })
       return { id: name.id, key: createSecretKey(bytes) }
     } finally {
@@ -90,7 +100,7 @@ export function makeKeyring({ store, rootKey, now, maxWraps = 2 ** 30 }: Parts):
   }
 
   function remember(row: VaultKeyRow): KeyObject {
-    const key = opened.get(row.id) ?? unwrap(wrapping, row)
+    const key = opened.get(row.id) ?? unwrap(ring, row)
     opened.set(row.id, key)
     return key
   }
@@ -107,13 +117,15 @@ async function untilActive(update: () => Promise<VaultKeyRow | undefined>): Prom
 
 /**
  * Throws `UnknownKey` when the vault in `database` was made with another root key. Reads only, and also before the
- * migrations have run: a wrong key must not change anything. SQLite files refuse earlier, as a whole.
+ * migrations have run: a wrong key must not change anything. SQLite files refuse earlier, as a whole. Answers whether
+ * there is something that it opened; an empty database takes every key.
  */
-export async function checkRootKey(database: Database, rootKey: KeyObject): Promise<void> {
+export async function checkRootKey(database: Database, rootKey: RootKey): Promise<boolean> {
   const store = makeVaultStore(database)
-  if (!(await store.hasTables())) return
-  const wrapping = wrappingKey(rootKey)
-  for (const row of await store.keys()) openAtStart(wrapping, row)
+  if (!(await store.hasTables())) return false
+  const rows = await store.keys()
+  for (const row of rows) openAtStart(ringOf(rootKey), row)
+  return rows.length > 0
 }
 
 /** The bytes of a row's key, wrapped for another root key. Throws `EnvelopeError` when `from` does not open it. */
@@ -125,9 +137,9 @@ function wrappingKey(rootKey: KeyObject): KeyObject {
   return deriveKey(rootKey, 'atlas/vault')
 }
 
-function openAtStart(wrapping: KeyObject, row: VaultKeyRow): KeyObject {
+function openAtStart(ring: RootKeys, row: VaultKeyRow): KeyObject {
   try {
-    return unwrap(wrapping, row)
+    return unwrap(ring, row)
   } catch (error) {
     if (!(error instanceof EnvelopeError)) throw error
     if (error.reason === 'unknown-key') throw new UnknownKey()
@@ -135,8 +147,8 @@ function openAtStart(wrapping: KeyObject, row: VaultKeyRow): KeyObject {
   }
 }
 
-function unwrap(wrapping: KeyObject, row: VaultKeyRow): KeyObject {
-  const bytes = open(wrapping, row.wrapped, aadOf(row))
+function unwrap(ring: RootKeys, row: VaultKeyRow): KeyObject {
+  const bytes = open(wrappingKey(rootKeyOf(ring, wrappingKey, row.wrapped)), row.wrapped, aadOf(row))
   try {
     return createSecretKey(bytes)
   } finally {

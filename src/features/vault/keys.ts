@@ -1,5 +1,6 @@
+import { Problem } from '../../core/problem.ts'
 import type { Keyring } from './keyring.ts'
-import { DamagedVersion, type Sealing } from './sealing.ts'
+import type { Sealing } from './sealing.ts'
 import type { VaultStore } from './store.ts'
 import type { OlderRow, Place } from './store-keys.ts'
 
@@ -64,14 +65,14 @@ export function makeKeys({ store, keyring, sealing }: Parts) {
         try {
           opened.push({ row, plain: await sealing.openBytes(row, row.version) })
         } catch (error) {
-          if (!(error instanceof DamagedVersion)) throw error
+          if (!(error instanceof Problem && error.type === 'integrity')) throw error
           failed.push({ secret: row.id, version: row.version })
         }
       if (opened.length === 0) return 0
       return await store.transaction(async (tx) => {
         let moved = 0
         for (const { row, plain } of opened) {
-          const sealed = sealing.sealBytes(await keyring.claim(tx), row, row.version, plain)
+          const sealed = sealing.sealBytes(await keyring.claim(tx), row, row.version, plain, row.scheme)
           if (await tx.moveVersion(row, sealed)) moved++
         }
         return moved

@@ -1,5 +1,8 @@
+import { hash } from 'node:crypto'
 import type { Secret } from '../../core/secret.ts'
+import { isId } from '../../lib/ids.ts'
 import { makeRedactor } from '../../lib/redact.ts'
+import type { Scheme } from './references/reference.ts'
 import type { SecretRow } from './store.ts'
 
 /** User names are credential fields too, but they stand in every inventory; blanking them would hide owners, not secrets. */
@@ -19,9 +22,11 @@ export type Known = ReturnType<typeof makeKnown>
 export function makeKnown() {
   const redactor = makeRedactor()
   return {
-    learn: ({ id, kind }: SecretRow, version: number, value: Secret): void => {
+    learn: ({ id, kind }: SecretRow, version: number, value: Secret, scheme: Scheme | null): void => {
       const text = value.reveal()
-      if (!notRedacted.has(kind) && !isWord(text)) redactor.add(`${id}/${version}`, text)
+      if (notRedacted.has(kind) || isWord(text)) return
+      // A value that is kept elsewhere changes without a new version, and the one before stays hidden.
+      redactor.add(scheme === null ? `${id}/${version}` : `${id}/${version}/${hash('sha256', text)}`, text)
     },
     /** A value that is not stored here, such as a session's token; the same name replaces the last one. */
     hide: (name: string, value: Secret): void => {
@@ -37,9 +42,9 @@ export function makeKnown() {
 }
 
 /**
- * One plain word, or a name of the form `area.noun.verb`. Were they searched for, whoever may store a secret could blank
- * the names of actions and fields in everything that auditors and reviewers read.
+ * One plain word, a name of the form `area.noun.verb`, or an id of ours. Were they searched for, whoever may store a secret
+ * could blank the names of actions and fields, and who did what to what, in everything that auditors and reviewers read.
  */
 function isWord(text: string): boolean {
-  return /^[a-z]{1,16}$/i.test(text) || /^[a-z]+(\.[a-z][a-z-]*){2}$/.test(text)
+  return /^[a-z]{1,16}$/i.test(text) || /^[a-z]+(\.[a-z][a-z-]*){1,2}$/.test(text) || isId(text)
 }

@@ -45,6 +45,12 @@ const use = `create table secret_use (
   primary key (secret_id, version, used_by, hour)
 )`
 
+/** `scheme`: what is sealed is not the value but where it is kept. `changed_at`: when the value there was made, if that is told. */
+const references = [
+  'alter table secret_version add column scheme text',
+  'alter table secret_version add column changed_at text',
+]
+
 const incident = [
   `create table incident (
     id text primary key,
@@ -77,6 +83,7 @@ export const vaultMigrations: readonly Migration[] = [
     ),
   },
   { id: 220, name: 'secret use', sqlite: [use], postgres: [use] },
+  { id: 230, name: 'references', sqlite: references, postgres: references },
   { id: 240, name: 'incidents', sqlite: incident, postgres: incident },
 ]
 

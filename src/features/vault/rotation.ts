@@ -1,6 +1,6 @@
 import { isRotated } from './known.ts'
 import { whyNotLiving } from './state.ts'
-import type { SecretRow, VaultRows, VaultStore } from './store.ts'
+import type { Age, SecretRow, VaultRows, VaultStore } from './store.ts'
 
 /** When nothing else is set: changed every 90 days, reminded of from the 75th. */
 const usual = { days: 90, remindAfterDays: 75 }
@@ -20,11 +20,15 @@ export function rotationOf({ kind, rotation_days, remind_days }: SecretRow): Rot
   return { days, remindAfterDays: remind_days ?? Math.floor((days * usual.remindAfterDays) / usual.days) }
 }
 
-/** When a value that was stored at `since` is to be changed. */
-export function datesOf(secret: SecretRow, since: string): Dates {
+/**
+ * When a value of that age is to be changed. How old a value is that is kept elsewhere, only its place can tell; where it does
+ * not, there is a date only if somebody set days, counted from when the reference was stored.
+ */
+export function datesOf(secret: SecretRow, { scheme, changed_at, created_at }: Age): Dates {
   const { days, remindAfterDays } = rotationOf(secret)
+  const since = scheme === null ? created_at : (changed_at ?? (secret.rotation_days === null ? null : created_at))
   const after = (count: number | null) =>
-    count === null ? null : new Date(Date.parse(since) + count * dayMs).toISOString()
+    count === null || since === null ? null : new Date(Date.parse(since) + count * dayMs).toISOString()
   return { remind_at: after(remindAfterDays), due_at: after(days) }
 }
 
@@ -40,14 +44,14 @@ export function makeRotation({ store, now }: { readonly store: VaultStore; reado
 
   return { setRotation, dueAt, rotationCounts }
 
-  /** Sets a secret's own days; `days` undefined: the usual ones again, 0: never. Counted from when its current value was stored. */
+  /** Sets a secret's own days; `days` undefined: the usual ones again, 0: never. Counted from when its current value was made. */
   async function setRotation(id: string, wish: { days?: number | undefined; remindAfterDays?: number | undefined }) {
     const done = await store.transaction(async (tx) => {
       const row = await tx.setRotation(id, {
         rotation_days: wish.days ?? null,
         remind_days: wish.remindAfterDays ?? null,
       })
-      if (row) await tx.setDates(id, datesOf(row, await storedAt(tx, row)))
+      if (row) await tx.setDates(id, datesOf(row, await ageOf(tx, row)))
       return row !== undefined
     })
     if (!done) throw await whyNotLiving(store, id)
@@ -61,8 +65,8 @@ export function makeRotation({ store, now }: { readonly store: VaultStore; reado
   }
 }
 
-/** When the current version was stored. */
-export async function storedAt(tx: VaultRows, { id, current_version, created_at }: SecretRow): Promise<string> {
+/** Of the current version. */
+export async function ageOf(tx: VaultRows, { id, current_version, created_at }: SecretRow): Promise<Age> {
   const versions = await tx.versions(id)
-  return versions.find(({ version }) => version === current_version)?.created_at ?? created_at
+  return versions.find(({ version }) => version === current_version) ?? { scheme: null, changed_at: null, created_at }
 }

@@ -1,8 +1,9 @@
 import { Problem } from '../../core/problem.ts'
-import type { Secret } from '../../core/secret.ts'
 import type { Keyring } from './keyring.ts'
 import type { Known } from './known.ts'
-import { datesOf, storedAt } from './rotation.ts'
+import { type Checked, checkInput, type Opening } from './opening.ts'
+import type { Given } from './references/reference.ts'
+import { ageOf, datesOf } from './rotation.ts'
 import type { Sealing } from './sealing.ts'
 import { whyNotLiving } from './state.ts'
 import type { SecretRow, VaultStore } from './store.ts'
@@ -12,6 +13,7 @@ type Parts = {
   readonly keyring: Pick<Keyring, 'claim'>
   readonly sealing: Pick<Sealing, 'seal'>
   readonly known: Known
+  readonly opening: Opening
   readonly now: () => Date
 }
 
@@ -19,27 +21,32 @@ type Parts = {
  * The next value beside the current one: it is stored and can be tried, and everything goes on with the current one until it
  * is promoted. So a credential changes without a gap.
  */
-export function makeStaging({ store, keyring, sealing, known, now }: Parts) {
+export function makeStaging({ store, keyring, sealing, known, opening, now }: Parts) {
   return { stage, promote, discard, staged }
 
   /** Stores the next values, all or none. What was staged before is destroyed. */
-  async function stage(values: readonly { readonly id: string; readonly value: Secret }[]): Promise<void> {
+  async function stage(values: readonly { readonly id: string; readonly value: Given }[]): Promise<void> {
+    const all = await Promise.all(
+      values.map(async ({ id, value }) => ({ id, checked: await checkInput(opening, value) })),
+    )
     const at = now().toISOString()
     const done = await store.transaction(async (tx) => {
-      const rows: { row: SecretRow; version: number; value: Secret }[] = []
-      for (const { id, value } of values) {
+      const rows: { row: SecretRow; version: number; checked: Checked }[] = []
+      for (const { id, checked } of all) {
         const before = await tx.secret(id)
         const row = await tx.nextStaged(id)
         if (!row || row.staged_version === null) throw await whyNotLiving(tx, id)
         const version = row.staged_version
         if (before && before.staged_version !== null) await tx.destroyVersion(id, before.staged_version, at)
-        const sealed = sealing.seal(await keyring.claim(tx), row, version, value)
-        await tx.addVersion({ secret_id: id, version, ...sealed, created_at: at, destroyed_at: null })
-        rows.push({ row, version, value })
+        const { given, scheme, changedAt } = checked
+        const sealed = sealing.seal(await keyring.claim(tx), row, version, given, scheme)
+        const dates = { changed_at: changedAt, created_at: at, destroyed_at: null }
+        await tx.addVersion({ secret_id: id, version, ...sealed, ...dates })
+        rows.push({ row, version, checked })
       }
       return rows
     })
-    for (const { row, version, value } of done) known.learn(row, version, value)
+    for (const { row, version, checked } of done) known.learn(row, version, checked.value, checked.scheme)
   }
 
   /** Makes what is staged current, all or none; the problem `conflict` when one of them has nothing staged. */
@@ -48,7 +55,7 @@ export function makeStaging({ store, keyring, sealing, known, now }: Parts) {
       for (const id of ids) {
         const row = await tx.promote(id)
         if (!row) throw new Problem('conflict', 'Nothing is staged')
-        await tx.setDates(id, datesOf(row, await storedAt(tx, row)))
+        await tx.setDates(id, datesOf(row, await ageOf(tx, row)))
       }
     })
   }

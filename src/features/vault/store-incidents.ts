@@ -26,10 +26,22 @@ export type IncidentItem = {
   readonly current_version: number
   readonly destroyed_at: string | null
   readonly changed_at: string | null
+  /** 1: it still has the value that it had. */
+  readonly waiting: number
 }
 
-/** A value counts as changed when the current version is one that did not exist when the incident was opened. */
-const isWaiting = sql<boolean>`secret.destroyed_at is null and secret.current_version <= incident_item.last_version`
+/**
+ * A value counts as changed when the current version is one that did not exist when the incident was opened, or leads to where the
+ * value was changed since.
+ */
+const isWaiting = sql<boolean>`secret.destroyed_at is null and secret.current_version <= incident_item.last_version
+  and not exists (
+    select 1 from secret_version there
+    join incident on incident.id = incident_item.incident_id
+    where there.secret_id = secret.id and there.version = secret.current_version
+      and there.changed_at > incident.opened_at
+  )`
+const waiting = sql<number>`cast(case when ${isWaiting} then 1 else 0 end as integer)`
 
 export function incidentRows(db: VaultDb) {
   return { ...rowsOf(db), ...itemsOf(db) }
@@ -92,7 +104,7 @@ function itemsOf(db: VaultDb) {
       const row = await items(incident)
         .select([
           sql<number>`cast(count(*) as integer)`.as('total'),
-          sql<number>`cast(coalesce(sum(case when ${isWaiting} then 1 else 0 end), 0) as integer)`.as('waiting'),
+          sql<number>`cast(coalesce(sum(${waiting}), 0) as integer)`.as('waiting'),
         ])
         .executeTakeFirstOrThrow()
       return { total: row.total, waiting: row.waiting }
@@ -116,7 +128,8 @@ function itemsOf(db: VaultDb) {
           'secret.current_version',
           'secret.destroyed_at',
           'incident_item.last_version',
-          'v.created_at as changed_at',
+          sql<string>`coalesce(v.changed_at, v.created_at)`.as('changed_at'),
+          waiting.as('waiting'),
         ])
         .orderBy('secret.id')
         .limit(find.limit)

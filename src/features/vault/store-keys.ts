@@ -13,7 +13,7 @@ export type VaultKeyRow = {
 }
 
 /** A version that is sealed under a retired key. */
-export type OlderRow = SecretRow & Pick<VersionRow, 'version' | 'key_id' | 'wrapped' | 'box'>
+export type OlderRow = SecretRow & Pick<VersionRow, 'version' | 'key_id' | 'wrapped' | 'box' | 'scheme'>
 
 /** Where a walk over versions goes on. */
 export type Place = { readonly secret: string; readonly version: number }
@@ -96,7 +96,7 @@ function sealed(db: VaultDb, { after, limit }: Find) {
     .innerJoin('secret', 'secret.id', 'v.secret_id')
     .innerJoin('vault_key as k', 'k.id', 'v.key_id')
     .selectAll('secret')
-    .select(['v.version', 'v.key_id', 'v.wrapped', 'v.box'])
+    .select(['v.version', 'v.key_id', 'v.wrapped', 'v.box', 'v.scheme'])
     .where('v.wrapped', 'is not', null)
     .orderBy('v.secret_id')
     .orderBy('v.version')

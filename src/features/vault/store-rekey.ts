@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
-import type { Db } from '../../lib/db/database.ts'
+import { type Database, type Db, lockTables } from '../../lib/db/database.ts'
 import { wrapAnew } from './keyring.ts'
-import type { Tables } from './store.ts'
+import { makeVaultStore, type Tables } from './store.ts'
 
 /** Wraps the key-encryption keys with another root key, inside one transaction. Answers how many. */
 export async function rekeyVault(tx: Db, from: KeyObject, to: KeyObject): Promise<number> {
@@ -14,4 +14,13 @@ export async function rekeyVault(tx: Db, from: KeyObject, to: KeyObject): Promis
       .where('id', '=', row.id)
       .execute()
   return rows.length
+}
+
+/**
+ * Waits for a change of the root key that is being committed: the database goes on with it when the process that asked for it is
+ * gone, and what is read before it ends is not yet true.
+ */
+export async function untilRekeyed(database: Database): Promise<void> {
+  if (database.dialect === 'sqlite' || !(await makeVaultStore(database).hasTables())) return
+  await database.exclusive('rekey', (tx) => lockTables(tx, ['vault_key']))
 }

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Database, Db } from '../../lib/db/database.ts'
+import type { Scheme } from './references/reference.ts'
 import { type IncidentItemRow, type IncidentRow, incidentRows } from './store-incidents.ts'
 import { keyRows, type VaultKeyRow } from './store-keys.ts'
 import { rotationRows } from './store-rotation.ts'
@@ -33,12 +34,19 @@ export type VersionRow = {
   key_id: string
   wrapped: Buffer | null
   box: Buffer | null
+  /** The box holds a reference of this scheme; null: the value itself. */
+  scheme: Scheme | null
+  /** When the value that the reference leads to was made, if that is told. */
+  changed_at: string | null
   created_at: string
   destroyed_at: string | null
 }
 
+/** Of a version: where its value is kept, and how old that is. */
+export type Age = Pick<VersionRow, 'scheme' | 'changed_at' | 'created_at'>
+
 export type SecretWithVersion = SecretRow & {
-  readonly [F in 'version' | 'key_id' | 'wrapped' | 'box']: VersionRow[F] | null
+  readonly [F in 'version' | 'key_id' | 'wrapped' | 'box' | 'scheme' | 'changed_at']: VersionRow[F] | null
 }
 
 export type Tables = {
@@ -76,6 +84,11 @@ export function makeVaultStore({ db, dialect, exclusive }: Omit<Database, 'close
 }
 
 export type VaultRows = ReturnType<typeof rows>
+
+/** The tables inside somebody else's transaction. */
+export function rowsIn(tx: Db): VaultRows {
+  return rows(tx.withTables<Tables>())
+}
 
 function rows(db: VaultDb) {
   return {
@@ -118,7 +131,7 @@ function secretRows(db: VaultDb) {
           join.onRef('v.secret_id', '=', 'secret.id').onRef('v.version', '=', 'secret.current_version'),
         )
         .selectAll('secret')
-        .select('v.created_at as changed_at')
+        .select(['v.created_at as stored_at', 'v.scheme', 'v.changed_at'])
         .where('secret.destroyed_at', 'is', null)
         .orderBy('secret.id')
         .limit(find.limit)
@@ -159,13 +172,22 @@ function versionRows(db: VaultDb) {
     addVersion: async (row: VersionRow): Promise<void> => {
       await db.insertInto('secret_version').values(row).execute()
     },
-    versions: (id: string): Promise<Pick<VersionRow, 'version' | 'created_at' | 'destroyed_at'>[]> =>
+    versions: (id: string): Promise<(Age & Pick<VersionRow, 'version' | 'destroyed_at'>)[]> =>
       db
         .selectFrom('secret_version')
-        .select(['version', 'created_at', 'destroyed_at'])
+        .select(['version', 'scheme', 'changed_at', 'created_at', 'destroyed_at'])
         .where('secret_id', '=', id)
         .orderBy('version')
         .execute(),
+    /** When the value that a reference leads to was made, as its place now tells. */
+    setChanged: async (id: string, version: number, at: string): Promise<void> => {
+      await db
+        .updateTable('secret_version')
+        .set({ changed_at: at })
+        .where('secret_id', '=', id)
+        .where('version', '=', version)
+        .execute()
+    },
     destroyVersion: async (id: string, version: number, at: string): Promise<void> => {
       await db
         .updateTable('secret_version')
@@ -194,7 +216,7 @@ function withVersion(db: VaultDb, version?: number) {
         : of.on('v.version', '=', version)
     })
     .selectAll('secret')
-    .select(['v.version', 'v.key_id', 'v.wrapped', 'v.box'])
+    .select(['v.version', 'v.key_id', 'v.wrapped', 'v.box', 'v.scheme', 'v.changed_at'])
 }
 
 async function hasTables(db: Db, dialect: Database['dialect']): Promise<boolean> {

@@ -3,6 +3,7 @@ import { createSecretKey } from 'node:crypto'
 import { Problem } from '../../core/problem.ts'
 import { Secret } from '../../core/secret.ts'
 import type { Database } from '../../lib/db/database.ts'
+import { newId } from '../../lib/ids.ts'
 import { fixedClock, testOnEach, testRootKey } from '../../testing/databases.ts'
 import { vaultMigrations } from './migrations.ts'
 import { makeVault, type Vault } from './vault.ts'
@@ -78,6 +79,8 @@ testOnEach('a new version is the current one and the earlier ones stay readable'
     stagedVersion: null,
     dueAt: '2026-04-01T00:00:01.000Z',
     rotation: 'ok',
+    source: 'stored',
+    reference: null,
     rotateAfterDays: 90,
     remindAfterDays: 75,
     versions: [
@@ -243,6 +246,18 @@ testOnEach(
     assert.equal(restarted.redact(text), 'first-canary [secret] administrator')
     await vault.destroy(id)
     assert.equal(vault.redact(text), text)
+  },
+)
+
+testOnEach(
+  'nobody blanks the names of actions, events and things by storing them as a secret',
+  vaultMigrations,
+  async (database) => {
+    const { vault } = await vaultIn(database)
+    const words = ['password', 'inventory.assets.search', 'action.failed', newId('usr'), newId('sec')]
+    for (const [i, word] of words.entries()) await vault.put({ name: `n${i}`, value: new Secret(word) })
+
+    assert.deepEqual(vault.redact(words), words)
   },
 )
 

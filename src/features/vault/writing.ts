@@ -1,8 +1,9 @@
 import { Problem } from '../../core/problem.ts'
-import type { Secret } from '../../core/secret.ts'
 import { newId } from '../../lib/ids.ts'
 import type { Keyring } from './keyring.ts'
 import type { Known } from './known.ts'
+import { type Checked, checkInput, type Opening } from './opening.ts'
+import type { Given } from './references/reference.ts'
 import { datesOf } from './rotation.ts'
 import type { Sealing } from './sealing.ts'
 import { whyNotLiving } from './state.ts'
@@ -13,22 +14,27 @@ type Parts = {
   readonly keyring: Pick<Keyring, 'claim'>
   readonly sealing: Pick<Sealing, 'seal'>
   readonly known: Known
+  readonly opening: Opening
   readonly now: () => Date
 }
 
 /** What changes the vault. Each change is one transaction. */
 export function makeWriting(parts: Parts) {
-  const { store, keyring, sealing, known, now } = parts
+  const { store, keyring, sealing, known, opening, now } = parts
   return { put, addVersion, addVersions, ...makeDestroying(parts) }
 
-  /** Stores a new secret. Its name must be free among its owner's; otherwise the problem `conflict`. */
+  /**
+   * Stores a new secret: a value, or where the value is kept. Its name must be free among its owner's; otherwise the problem
+   * `conflict`. A reference that cannot be read is `invalid-input`.
+   */
   async function put(secret: {
     name: string
-    value: Secret
+    value: Given
     /** Id of the connection that it belongs to. */
     owner?: string
     kind?: string
   }): Promise<{ id: string; version: number }> {
+    const checked = await checkInput(opening, secret.value)
     const at = now()
     const row: SecretRow = {
       id: newId('sec', at.getTime()),
@@ -47,51 +53,55 @@ export function makeWriting(parts: Parts) {
     }
     await store.transaction(async (tx) => {
       if (!(await tx.addSecret(row))) throw new Problem('conflict', 'A secret with this name exists already')
-      await addSealed(tx, row, secret.value)
+      await addSealed(tx, row, checked)
     })
-    known.learn(row, 1, secret.value)
+    known.learn(row, 1, checked.value, checked.scheme)
     return { id: row.id, version: 1 }
   }
 
   /** Stores the next version, which is the current one from then on; the earlier ones stay readable. */
-  async function addVersion(id: string, value: Secret): Promise<{ id: string; version: number }> {
+  async function addVersion(id: string, given: Given): Promise<{ id: string; version: number }> {
+    const checked = await checkInput(opening, given)
     const row = await store.transaction(async (tx) => {
       // The row lock of this update orders versions that are added at the same time.
       const secret = await tx.nextVersion(id)
-      if (secret) await addSealed(tx, secret, value)
+      if (secret) await addSealed(tx, secret, checked)
       return secret
     })
     if (!row) throw await whyNotLiving(store, id)
-    known.learn(row, row.current_version, value)
+    known.learn(row, row.current_version, checked.value, checked.scheme)
     return { id, version: row.current_version }
   }
 
   /** The next version of each, all in one transaction or none: for values that are only good together. */
-  async function addVersions(versions: readonly { readonly id: string; readonly value: Secret }[]): Promise<void> {
+  async function addVersions(versions: readonly { readonly id: string; readonly value: Given }[]): Promise<void> {
+    const all = await Promise.all(
+      versions.map(async ({ id, value }) => ({ id, checked: await checkInput(opening, value) })),
+    )
     const rows = await store.transaction(async (tx) => {
-      const done: { row: SecretRow; value: Secret }[] = []
-      for (const { id, value } of versions) {
+      const done: { row: SecretRow; checked: Checked }[] = []
+      for (const { id, checked } of all) {
         const row = await tx.nextVersion(id)
         if (!row) throw await whyNotLiving(tx, id)
-        await addSealed(tx, row, value)
-        done.push({ row, value })
+        await addSealed(tx, row, checked)
+        done.push({ row, checked })
       }
       return done
     })
-    for (const { row, value } of rows) known.learn(row, row.current_version, value)
+    for (const { row, checked } of rows) known.learn(row, row.current_version, checked.value, checked.scheme)
   }
 
-  async function addSealed(tx: VaultRows, secret: SecretRow, value: Secret): Promise<void> {
-    const at = now().toISOString()
-    const sealed = sealing.seal(await keyring.claim(tx), secret, secret.current_version, value)
-    await tx.addVersion({
+  async function addSealed(tx: VaultRows, secret: SecretRow, { given, scheme, changedAt }: Checked): Promise<void> {
+    const version = {
       secret_id: secret.id,
       version: secret.current_version,
-      ...sealed,
-      created_at: at,
+      ...sealing.seal(await keyring.claim(tx), secret, secret.current_version, given, scheme),
+      changed_at: changedAt,
+      created_at: now().toISOString(),
       destroyed_at: null,
-    })
-    await tx.setDates(secret.id, datesOf(secret, at))
+    }
+    await tx.addVersion(version)
+    await tx.setDates(secret.id, datesOf(secret, version))
   }
 }
 

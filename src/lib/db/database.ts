@@ -1,8 +1,9 @@
-import { hkdfSync } from 'node:crypto'
+import { createSecretKey } from 'node:crypto'
 import { chmodSync, existsSync } from 'node:fs'
 import SqliteDatabase from 'better-sqlite3-multiple-ciphers'
 import { Kysely, PostgresDialect, SqliteDialect, sql, type Transaction } from 'kysely'
 import pg from 'pg'
+import { keptFileKey, ownFileKey } from './file-key.ts'
 
 /** A Kysely without table types; each store narrows it with `db.withTables<Tables>()`. */
 // biome-ignore lint/complexity/noBannedTypes: no tables are known here
@@ -30,16 +31,26 @@ export class UnknownKey extends Error {
 }
 
 /**
- * Opens (or makes) the SQLite file, encrypted as a whole with AES-256 (SQLCipher format, HMAC per page).
- * The database key is derived from the 32-byte root key: HKDF-SHA-256, info `atlas/database`. Without `rootKey`
- * (tests of single stores, benchmarks of the bare engine) the file is plain.
+ * Opens (or makes) the SQLite file, encrypted as a whole with AES-256 (SQLCipher format, HMAC per page). Its key comes from the
+ * 32-byte root key, see file-key.ts. Without `rootKey` (tests of single stores, benchmarks of the bare engine) the file is plain.
  */
 export function openSqlite(path: string, rootKey?: Uint8Array): Database {
-  const native = openNative(path, rootKey)
+  return databaseOn(openNative(path, rootKey && fileKeysOf(path, rootKey)))
+}
+
+/** The same for a file whose own key is known. */
+export function openSqliteWith(path: string, fileKey: Buffer): Database {
+  return databaseOn(openNative(path, [fileKey]))
+}
+
+function databaseOn(native: SqliteDatabase.Database): Database {
   // FULL: a commit is on the disk before it is acknowledged. The audit log rests on this.
   for (const pragma of [
     'journal_mode = WAL',
     'synchronous = FULL',
+    // What is deleted is overwritten, and so are the copies that SQLite makes when it moves rows between pages: the audit log's
+    // erasure and retention rest on this, and it has to be on while the rows are written.
+    'secure_delete = ON',
     'foreign_keys = ON',
     'busy_timeout = 5000',
     'temp_store = MEMORY',
@@ -62,17 +73,36 @@ export function openSqlite(path: string, rootKey?: Uint8Array): Database {
 }
 
 /** A connection that only reads; the file must be there, and others may write to it meanwhile. */
-export function openSqliteReader(path: string, rootKey?: Uint8Array): SqliteDatabase.Database {
-  return openNative(path, rootKey, { readonly: true, fileMustExist: true })
+export function openSqliteReader(path: string, rootKey: Uint8Array): SqliteDatabase.Database {
+  return openNative(path, fileKeysOf(path, rootKey), { readonly: true, fileMustExist: true })
 }
 
-function openNative(path: string, rootKey?: Uint8Array, options: SqliteDatabase.Options = {}): SqliteDatabase.Database {
+/** With the first of these keys that opens the file; without any, a plain one. Throws `UnknownKey`. */
+function openNative(
+  path: string,
+  fileKeys: readonly Buffer[] = [],
+  options: SqliteDatabase.Options = {},
+): SqliteDatabase.Database {
+  const [first, ...others] = fileKeys
+  try {
+    return openWith(path, first, options)
+  } catch (error) {
+    if (!(error instanceof UnknownKey) || others.length === 0) throw error
+    return openNative(path, others, options)
+  }
+}
+
+function openWith(
+  path: string,
+  fileKey: Buffer | undefined,
+  options: SqliteDatabase.Options = {},
+): SqliteDatabase.Database {
   const isNew = path !== ':memory:' && !existsSync(path)
   const native = new SqliteDatabase(path, options)
   try {
-    if (rootKey) {
+    if (fileKey) {
       native.pragma(`cipher='sqlcipher'`)
-      native.pragma(`key=${fileKey(rootKey)}`)
+      native.pragma(`key=${literal(fileKey)}`)
     }
     if (isNew) chmodSync(path, 0o600)
     native.pragma('schema_version')
@@ -85,18 +115,35 @@ function openNative(path: string, rootKey?: Uint8Array, options: SqliteDatabase.
   }
 }
 
-function fileKey(rootKey: Uint8Array): string {
-  const key = Buffer.from(hkdfSync('sha256', rootKey, '', 'atlas/database', 32))
-  try {
-    return `"x'${key.toString('hex')}'"`
-  } finally {
-    key.fill(0)
-  }
+/**
+ * The one that is kept beside the file, else the root key's own. Both are tried: a crash of a change of the root key can leave either, and
+ * what the rows hang on is checked after it.
+ */
+function fileKeysOf(path: string, rootKey: Uint8Array): readonly Buffer[] {
+  const own = ownFileKey(rootKey)
+  const kept = path === ':memory:' ? undefined : keptFileKey(path, createSecretKey(rootKey))
+  return kept ? [kept, own] : [own]
+}
+
+/** The key that opens a SQLite file which is there. Throws `UnknownKey`. */
+export function findFileKey(path: string, rootKey: Uint8Array): Buffer {
+  for (const key of fileKeysOf(path, rootKey))
+    try {
+      openWith(path, key).close()
+      return key
+    } catch (error) {
+      if (!(error instanceof UnknownKey)) throw error
+    }
+  throw new UnknownKey()
+}
+
+function literal(key: Buffer): string {
+  return `"x'${key.toString('hex')}'"`
 }
 
 /** Brings all of a SQLite file into the one file, without a write-ahead log, so that it can be copied. Nobody else may use it. */
-export function settleSqlite(path: string, rootKey: Uint8Array, { check = false } = {}): void {
-  const native = openNative(path, rootKey)
+export function settleSqlite(path: string, fileKey: Buffer, { check = false } = {}): void {
+  const native = openWith(path, fileKey)
   try {
     const mode: unknown = native.pragma('journal_mode = delete', { simple: true })
     if (mode !== 'delete') throw new Error('The database file is in use')
@@ -108,13 +155,23 @@ export function settleSqlite(path: string, rootKey: Uint8Array, { check = false 
 }
 
 /** Encrypts a settled SQLite file anew. Not atomic: only for a copy. */
-export function setSqliteKey(path: string, { from, to }: { from: Uint8Array; to: Uint8Array }): void {
-  const native = openNative(path, from)
+export function setSqliteKey(path: string, { from, to }: { from: Buffer; to: Buffer }): void {
+  const native = openWith(path, from)
   try {
-    native.pragma(`rekey=${fileKey(to)}`)
+    native.pragma(`rekey=${literal(to)}`)
   } finally {
     native.close()
   }
+}
+
+/**
+ * On PostgreSQL: nobody else writes into these tables until the transaction ends, and the commit is on the disk when it is
+ * answered, whatever the server is set to. Who reads goes on.
+ */
+export async function lockTables(tx: Db, tables: readonly string[]): Promise<void> {
+  await sql`set local synchronous_commit = on`.execute(tx)
+  const names = sql.join(tables.map((name) => sql.table(name)))
+  await sql`lock table ${names} in share row exclusive mode`.execute(tx)
 }
 
 export type PostgresTarget = {

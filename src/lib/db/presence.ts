@@ -51,10 +51,18 @@ type Hold = PostgresTarget & {
   readonly onTaken?: () => void
 }
 
+/** To be alone for a while with what is held in common. */
+export type Alone = {
+  /** Throws `InUse` when another process holds the data too; while `run` runs no other can begin to. */
+  alone<T>(run: (isStillAlone: () => Promise<boolean>) => Promise<T>): Promise<T>
+}
+
 /** The same for a PostgreSQL database, on a connection of its own. A connection that drops is made anew. */
-export async function holdPostgres({ mode, onTaken = () => {}, ...target }: Hold): Promise<{
-  release: () => Promise<void>
-}> {
+export async function holdPostgres({
+  mode,
+  onTaken = () => {},
+  ...target
+}: Hold): Promise<Alone & { release: () => Promise<void> }> {
   const take = mode === 'shared' ? 'pg_try_advisory_lock_shared' : 'pg_try_advisory_lock'
   let client: pg.Client | undefined
   let timer: NodeJS.Timeout | undefined
@@ -73,6 +81,7 @@ export async function holdPostgres({ mode, onTaken = () => {}, ...target }: Hold
     }
     client = next
     next.once('end', () => {
+      client = undefined
       if (!isReleased) again()
     })
   }
@@ -84,12 +93,37 @@ export async function holdPostgres({ mode, onTaken = () => {}, ...target }: Hold
     timer.unref()
   }
 
+  /**
+   * The session asks for the same lock alone: its own shared one does not stand in the way, each other process's does, and
+   * later ones find it taken. So no moment is without a lock, and no process can come in between.
+   */
+  async function alone<T>(run: (isStillAlone: () => Promise<boolean>) => Promise<T>): Promise<T> {
+    const session = client
+    if (!session) throw new InUse()
+    const { rows } = await session.query<{ ok: boolean }>(`select pg_try_advisory_lock(${lockNumber}) as ok`)
+    if (!rows[0]?.ok) throw new InUse()
+    try {
+      // The lock lasts as long as its session.
+      return await run(async () => client === session && (await answers(session)))
+    } finally {
+      await session.query(`select pg_advisory_unlock(${lockNumber})`).catch(() => {})
+    }
+  }
+
   await hold()
   return {
+    alone,
     async release() {
       isReleased = true
       clearTimeout(timer)
       await client?.end()
     },
   }
+}
+
+async function answers(session: pg.Client): Promise<boolean> {
+  return session.query('select 1').then(
+    () => true,
+    () => false,
+  )
 }

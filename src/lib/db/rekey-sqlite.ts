@@ -1,6 +1,7 @@
 import { closeSync, constants, copyFileSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { type Database, openSqlite, setSqliteKey, settleSqlite } from './database.ts'
+import { type Database, openSqliteWith, setSqliteKey, settleSqlite } from './database.ts'
+import { dropKeptFileKey } from './file-key.ts'
 
 /**
  * Changes the key of a SQLite file, and with it what `change` does to the rows. Everything happens in a copy, which takes the
@@ -9,7 +10,7 @@ import { type Database, openSqlite, setSqliteKey, settleSqlite } from './databas
  */
 export async function rekeySqlite(
   path: string,
-  keys: { readonly from: Uint8Array; readonly to: Uint8Array },
+  keys: { readonly from: Buffer; readonly to: Buffer },
   change: (database: Database) => Promise<void>,
 ): Promise<void> {
   const copy = `${path}.rekey`
@@ -17,7 +18,7 @@ export async function rekeySqlite(
   settleSqlite(path, keys.from)
   try {
     copyFileSync(path, copy, constants.COPYFILE_EXCL)
-    const database = openSqlite(copy, keys.from)
+    const database = openSqliteWith(copy, keys.from)
     try {
       await change(database)
     } finally {
@@ -34,6 +35,8 @@ export async function rekeySqlite(
   }
   renameSync(copy, path)
   sync(dirname(path))
+  // Where it is still here after a crash, it is for another root key or another file, and is not used.
+  dropKeptFileKey(path)
 }
 
 function removeAll(path: string): void {

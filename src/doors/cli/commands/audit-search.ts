@@ -74,8 +74,15 @@ function addEvents(audit: Command, shell: Shell): void {
       if (output !== undefined) return save(shell, filters, String(output), String(format), proofs === true)
       const answer = await shell.client().get('/audit/events', filters)
       const more = answer['next'] ? `\nMore: --cursor ${answer['next']}` : ''
-      print(shell.output(), answer, () => eventTable(answer['items'] as Json[]) + more)
+      print(shell.output(), answer, () => eventTable(answer['items'] as Json[]) + more + goneIn(answer))
     })
+}
+
+/** What the end of a search hides. */
+function goneIn({ gone }: Json): string {
+  if (gone === undefined) return ''
+  const { minimum, at, entry, keep } = gone as { minimum: number; at: string; entry: number; keep: Json }
+  return `\nEntries 0–${minimum - 1} are not searched: retention, which keeps entries for ${keep['entries']} days, deleted them (entry ${entry} of ${at} says so).`
 }
 
 function eventTable(rows: Json[]): string {

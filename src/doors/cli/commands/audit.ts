@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { CliError, type Json } from '../client.ts'
 import { fields, makeProgress, print } from '../output.ts'
 import type { Shell } from '../program.ts'
+import { addRetention } from './audit-retention.ts'
 import { addSearching } from './audit-search.ts'
 
 /** `atlas audit`: read the log, export it, prove it. */
@@ -12,6 +13,7 @@ export function addAudit(program: Command, shell: Shell): void {
   addSearching(audit, shell)
   addProving(audit, shell)
   addKeeping(audit, shell)
+  addRetention(audit, shell)
 }
 
 function addKeeping(audit: Command, shell: Shell): void {
@@ -41,7 +43,7 @@ function addProving(audit: Command, shell: Shell): void {
         shell.output(),
         answer,
         () =>
-          `${answer.size} entries in ${answer.files} files are in ${directory}\nVerify them anywhere with: atlas audit verify --offline ${directory}`,
+          `${answer.size - answer.minimum} entries in ${answer.files} files are in ${directory}\n${goneBelow(answer.minimum)}Verify them anywhere with: atlas audit verify --offline ${directory}`,
       )
     })
   audit
@@ -59,6 +61,19 @@ function addProving(audit: Command, shell: Shell): void {
       )
     })
   audit
+    .command('assemble <downloaded> <directory>')
+    .summary('make an export that verifies out of what the object storage sink wrote, once downloaded')
+    .requiredOption('--vkey <file>', 'the verifier key of the log')
+    .action(async (downloaded: string, directory: string, { vkey }: { vkey: string }) => {
+      const answer = await shell.local.assemble(downloaded, directory, vkey)
+      print(
+        shell.output(),
+        answer,
+        () =>
+          `${answer['size']} entries in ${answer['files']} files are in ${directory}\nVerify them with: atlas audit verify --offline ${directory} --vkey ${vkey}`,
+      )
+    })
+  audit
     .command('verify')
     .summary('prove that nothing in the log was changed, removed or reordered')
     .option('--offline <directory>', 'verify an export, without any server')
@@ -70,7 +85,7 @@ function addProving(audit: Command, shell: Shell): void {
     )
     .action(async (options: { offline?: string; proof?: string; vkey?: string; policy?: string }) => {
       const answer = await verify(shell, options)
-      print(shell.output(), answer, () => fields(answer))
+      print(shell.output(), answer, () => fields({ ...answer, ...prunedIn(answer) }))
       if (answer['keyFromFolder'] === true)
         shell
           .output()
@@ -96,23 +111,57 @@ async function verify(shell: Shell, { offline, proof, vkey, policy }: Evidence):
   return shell.client().send('POST', '/audit/verify', {})
 }
 
+type Exported = { readonly size: number; readonly minimum: number; readonly files: number }
+
 /** Fetches exactly the files that a checkpoint of this size names (C2SP tlog-tiles), the checkpoint first. */
-async function exportLog(shell: Shell, directory: string): Promise<{ size: number; files: number }> {
+async function exportLog(shell: Shell, directory: string): Promise<Exported> {
   const client = shell.client()
   prepare(directory)
   const checkpoint = await client.bytes('/audit/checkpoint')
   const size = Number(checkpoint.toString('utf8').split('\n')[1])
-  const paths = tilePaths(size)
   const progress = makeProgress(shell.output())
-  let files = 0
-  for (const path of paths) {
-    write(join(directory, path), await client.bytes(`/audit/${path}`))
-    progress.show(`${++files} of ${paths.length} files`)
+  let files = 2
+  const save = async (paths: readonly string[]): Promise<void> => {
+    const fetched = await Promise.all(paths.map((path) => client.bytes(`/audit/${path}`)))
+    for (const [i, bytes] of fetched.entries()) write(join(directory, paths[i] as string), bytes)
+    files += paths.length
+    progress.show(`${files} files`)
   }
+  for (const path of upperPaths(size)) await save([path])
+  const minimum = await saveEntries(size, save)
   progress.end()
   write(join(directory, 'vkey'), await client.bytes('/audit/vkey'))
   write(join(directory, 'checkpoint'), checkpoint)
-  return { size, files: files + 2 }
+  return { size, minimum, files }
+}
+
+/**
+ * Entries and their hashes, the newest first, back to where retention has deleted them; answers that index. A full tile that is not
+ * there is only left out here: whether it may be missing is for whoever verifies to say.
+ */
+async function saveEntries(size: number, save: (paths: readonly string[]) => Promise<void>): Promise<number> {
+  for (let index = Math.ceil(size / 256) - 1; index >= 0; index--) {
+    const partial = size - index * 256 < 256 ? `.p/${size % 256}` : ''
+    try {
+      await save(['entries', '0'].map((level) => `tile/${level}/${tileIndex(index)}${partial}`))
+    } catch (error) {
+      const isGone = error instanceof CliError && (error.problem as Json | undefined)?.['status'] === 404
+      if (!isGone || partial !== '') throw error
+      return (index + 1) * 256
+    }
+  }
+  return 0
+}
+
+/** In words what is missing, and which entry says so. */
+function prunedIn({ pruned }: Json): Json {
+  if (pruned === undefined) return {}
+  const { minimum, entry, at } = pruned as { minimum: number; entry: number; at: string }
+  return { pruned: `entries 0–${minimum - 1} were pruned by retention (entry ${entry} of ${at} says so)` }
+}
+
+function goneBelow(minimum: number): string {
+  return minimum === 0 ? '' : `Entries 0–${minimum - 1} were deleted by retention and are not in it.\n`
 }
 
 /** A new or empty directory: files of an earlier export beside the new ones would not verify. */
@@ -129,15 +178,14 @@ function prepare(directory: string): void {
   }
 }
 
-function tilePaths(size: number): string[] {
+/** The tiles above the entries' own hashes; they are kept for ever. */
+function upperPaths(size: number): string[] {
   const paths: string[] = []
-  const add = (prefix: string, count: number): void => {
+  for (let level = 1, count = Math.floor(size / 256); count > 0; level++, count = Math.floor(count / 256)) {
     const full = Math.floor(count / 256)
-    for (let n = 0; n < full; n++) paths.push(`${prefix}/${tileIndex(n)}`)
-    if (count % 256 > 0) paths.push(`${prefix}/${tileIndex(full)}.p/${count % 256}`)
+    for (let n = 0; n < full; n++) paths.push(`tile/${level}/${tileIndex(n)}`)
+    if (count % 256 > 0) paths.push(`tile/${level}/${tileIndex(full)}.p/${count % 256}`)
   }
-  add('tile/entries', size)
-  for (let level = 0, count = size; count > 0; level++, count = Math.floor(count / 256)) add(`tile/${level}`, count)
   return paths
 }
 

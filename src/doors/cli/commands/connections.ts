@@ -75,7 +75,7 @@ function addEditing(connections: Command, shell: Shell): void {
     )
     .addHelpText(
       'after',
-      '\nExamples:\n  atlas connections add netbox --name lab --url https://netbox.example.org\n  atlas connections add netbox --name lab --url https://netbox.example.org --credential-file token=/run/secrets/netbox',
+      '\nExamples:\n  atlas connections add netbox --name lab --url https://netbox.example.org\n  atlas connections add netbox --name lab --url https://netbox.example.org --credential-file token=/run/secrets/netbox\n  atlas connections add netbox --name lab --url https://netbox.example.org --credential-reference token=vault://secret/atlas/lab#token',
     )
     .action(async (connector: string, options: EditOptions & { name: string }) => {
       const kinds = (await shell.client().get('/connectors'))['items'] as Json[]
@@ -144,6 +144,7 @@ export function remedy(connection: string, problem: unknown): string {
     'upstream-untrusted': `If its certificate comes from your own authority, name that: ${edit} --ca-file ca.pem (the credential is asked for again)`,
     'upstream-denied': `Check the account and its rights, or give another credential: ${edit} --rotate`,
     'upstream-unreachable': `Check the address, or change it: ${edit} --url https://… (the credential is asked for again)`,
+    'secret-unavailable': `Check where its value is kept, or give another: ${edit} --credential-reference field=…`,
     'upstream-invalid': `Check that the address is that of the system itself: atlas connections show ${connection}`,
   }
   return remedies[String((problem as Json | null | undefined)?.['type'])] ?? ''
@@ -179,6 +180,7 @@ type EditOptions = {
   url?: string
   set?: string[]
   credentialFile?: string[]
+  credentialReference?: string[]
   caFile?: string
   schedule?: string
   allowWrites?: boolean
@@ -191,6 +193,11 @@ function editable(command: Command): Command {
     .option(
       '--credential-file <field=path>',
       'read this credential field from a file, - for standard input (repeatable)',
+      collect,
+    )
+    .option(
+      '--credential-reference <field=reference>',
+      'say where this credential field is kept instead, such as token=vault://secret/atlas/lab#token (repeatable)',
       collect,
     )
     .option('--ca-file <path>', 'trust this certificate authority (PEM) for the system')
@@ -207,8 +214,10 @@ async function changes(options: EditOptions, asked: readonly string[]): Promise<
   // Read before anything is asked for: a wrong path should not cost the typing of a credential.
   const caCertificate = options.caFile === undefined ? undefined : readFile(options.caFile)
   const files = new Map((options.credentialFile ?? []).map((text) => pair(text, '--credential-file')))
-  const credential: Json = {}
-  for (const field of new Set([...asked, ...files.keys()])) credential[field] = await askSecret(field, files.get(field))
+  const referred = (options.credentialReference ?? []).map((text) => pair(text, '--credential-reference'))
+  const credential: Json = Object.fromEntries(referred.map(([field, reference]) => [field, { reference }]))
+  const open = [...asked, ...files.keys()].filter((field) => !(field in credential))
+  for (const field of new Set(open)) credential[field] = await askSecret(field, files.get(field))
   return {
     ...(options.name !== undefined && { name: options.name }),
     ...(Object.keys(config).length > 0 && { config }),

@@ -20,13 +20,16 @@ export function addCredential(connections: Command, shell: Shell): void {
     .summary('store new values beside the current ones, which stay in use')
     .option('--field <field>', 'only this field; otherwise each that is set is asked for')
     .option('--file <path>', 'read the value of --field from a file, - for standard input')
-    .action(async (connection: string, options: { field?: string; file?: string }) => {
-      if (options.file !== undefined && options.field === undefined)
-        throw new CliError('--file needs --field: which one is it?', 2)
+    .option('--reference <reference>', 'store where the value of --field is kept instead')
+    .action(async (connection: string, options: { field?: string; file?: string; reference?: string }) => {
+      const { field: only, file, reference } = options
+      if ((file !== undefined || reference !== undefined) && only === undefined)
+        throw new CliError('--file and --reference need --field: which one is it?', 2)
+      if (file !== undefined && reference !== undefined) throw new CliError('Give --file or --reference, not both', 2)
       const current = (await shell.client().get(at(connection)))['credential'] as string[]
       const given: Json = {}
-      for (const field of options.field === undefined ? current : [options.field])
-        given[field] = await askSecret(field, options.file)
+      for (const field of only === undefined ? current : [only])
+        given[field] = reference === undefined ? await askSecret(field, file) : { reference }
       const answer = await shell.client().send('POST', `${at(connection)}/credential`, { credential: given })
       print(shell.output(), answer, () => `Staged: ${(answer['fields'] as string[]).join(', ')}`)
     })

@@ -41,16 +41,75 @@ export function addKeys(program: Command, shell: Shell): void {
       print(shell.output(), answer, () => `${answer['rewrapped']} versions are sealed under the active key`)
       if (answer['remaining'] !== 0) throw new CliError('Not all could be moved; see the audit log', 1, answer)
     })
+  addSeal(vault, shell)
   addRecovery(vault, shell)
+  addRekey(vault, shell)
+}
+
+type KeyFiles = { oldKeyFile?: string; newKeyFile?: string }
+
+function addRekey(vault: Command, shell: Shell): void {
   vault
     .command('rekey')
-    .summary('change the root key of the data configured here; stop the server first')
-    .option('--old-key-file <path>', 'the root key so far (else ATLAS_SECRET_KEY_PREVIOUS)')
-    .option('--new-key-file <path>', 'the new root key, made when the file is missing (else ATLAS_SECRET_KEY)')
-    .action(async (options: { oldKeyFile?: string; newKeyFile?: string }) => {
-      const answer = await shell.local.rekey(options)
+    .summary('change the root key: of the running server, or of the data configured here while no server runs')
+    .option('--old-key-file <path>', 'without a server: the root key so far (else ATLAS_SECRET_KEY_PREVIOUS)')
+    .option('--new-key-file <path>', 'without a server: the new one, made when it is missing (else ATLAS_SECRET_KEY)')
+    .addHelpText(
+      'after',
+      '\nA running server makes the new key itself and puts it in the place of the old one; no request fails. With a key file named, with ATLAS_SECRET_KEY_PREVIOUS set, or when no server answers, it works on the data configured here, which no server may use meanwhile.',
+    )
+    .action(async (options: KeyFiles) => {
+      const isOnline = await asksServer(shell, options)
+      const answer = isOnline ? await shell.client().send('POST', '/vault/rekey', {}) : await shell.local.rekey(options)
+      if (answer['approval'] !== undefined) return print(shell.output(), answer, () => fields(answer))
+      print(shell.output(), answer, () => `${fields(answer)}\n${isOnline ? next : ''}`)
+    })
+}
+
+function addSeal(vault: Command, shell: Shell): void {
+  vault
+    .command('seal')
+    .summary('wrap the root key with the provider that ATLAS_SEAL names; again, to use the newest version of its key')
+    .action(async () => {
+      const answer = await shell.local.seal.wrap()
+      print(shell.output(), answer, () => [fields(answer), ...nextSteps(answer)].join('\n'))
+    })
+  vault
+    .command('unseal-to-file <path>')
+    .summary('the way back: the wrapped root key into a new key file')
+    .action(async (path: string) => {
+      const answer = await shell.local.seal.unwrap(path)
       print(shell.output(), answer, () => fields(answer))
     })
+}
+
+function nextSteps({ plainKey }: Json): string[] {
+  if (plainKey === 'none') return []
+  return [
+    '',
+    'It was unwrapped once more to be sure. Next:',
+    '  1. make a recovery kit, if there is none: atlas vault recovery-kit <folder>',
+    '  2. start the server with ATLAS_SEAL, and without ATLAS_SECRET_KEY',
+    `  3. when it runs, remove the key in the clear: ${plainKey}`,
+  ]
+}
+
+const next = `
+The old key opens nothing any more. Now:
+  1. Copy the new key file (root.sealed, with a seal) to wherever a copy of the old one is.
+  2. atlas vault rotate && atlas vault rewrap        seals what is stored under new keys
+  3. atlas vault recovery-kit <folder>               the shares of the old key are of no use`
+
+async function asksServer(shell: Shell, { oldKeyFile, newKeyFile }: KeyFiles): Promise<boolean> {
+  if (oldKeyFile !== undefined || newKeyFile !== undefined || shell.local.hasPreviousKey()) return false
+  if (shell.isServerNamed()) return true
+  return shell
+    .open()
+    .fetch('/livez')
+    .then(
+      () => true,
+      () => false,
+    )
 }
 
 function addRecovery(vault: Command, shell: Shell): void {

@@ -25,6 +25,7 @@ export function addVault(program: Command, shell: Shell): void {
             name: (r) => r['name'],
             version: (r) => r['version'],
             owner: (r) => r['owner'],
+            from: (r) => (r['source'] === 'stored' ? '' : `${r['source']}://`),
             created: (r) => r['createdAt'],
             due: (r) => (r['rotation'] === 'overdue' ? `OVERDUE ${r['dueAt']}` : r['dueAt']),
             id: (r) => r['id'],
@@ -37,17 +38,25 @@ export function addVault(program: Command, shell: Shell): void {
     .command('put <name>')
     .summary('store a secret')
     .option('--from-file <path>', 'read the value from a file, - for standard input')
+    .option('--reference <reference>', 'store where the value is kept instead, such as vault://secret/atlas/lab#token')
     .addHelpText(
       'after',
       '\nThe value is asked for without echo, or read from standard input or a file. It is never an argument.',
     )
-    .action(async (name: string, options: { fromFile?: string }) => {
-      const answer = await shell
-        .client()
-        .send('POST', '/secrets', { name, value: await askSecret('Value', options.fromFile) })
+    .action(async (name: string, options: ValueOptions) => {
+      const answer = await shell.client().send('POST', '/secrets', { name, ...(await given(options)) })
       print(shell.output(), answer, () => `${name} is stored as ${answer['id']}, version ${answer['version']}`)
     })
   addOne(secrets, shell)
+}
+
+type ValueOptions = { fromFile?: string; reference?: string }
+
+/** A reference is no secret, so it may be an argument; a value never is one. */
+async function given({ fromFile, reference }: ValueOptions): Promise<Json> {
+  if (reference === undefined) return { value: await askSecret('Value', fromFile) }
+  if (fromFile !== undefined) throw new CliError('Give --from-file or --reference, not both', 2)
+  return { reference }
 }
 
 function addOne(secrets: Command, shell: Shell): void {
@@ -63,12 +72,11 @@ function addOne(secrets: Command, shell: Shell): void {
     .command('update <secret>')
     .summary('store a new version')
     .option('--from-file <path>', 'read the value from a file, - for standard input')
-    .action(async (secret: string, options: { fromFile?: string }) => {
+    .option('--reference <reference>', 'store where the value is kept instead')
+    .action(async (secret: string, options: ValueOptions) => {
       const client = shell.client()
       const path = await at(client, secret)
-      const answer = await client.send('POST', `${path}/versions`, {
-        value: await askSecret('Value', options.fromFile),
-      })
+      const answer = await client.send('POST', `${path}/versions`, await given(options))
       print(shell.output(), answer, () => `Version ${answer['version']} is stored`)
     })
   addMaking(secrets, shell)
