@@ -22,7 +22,9 @@ export const items: Readonly<Record<string, Item>> = {
   },
   'SEC-ENC-3': { pass: 'A tag cut to 4, 8 or 12 bytes is refused.' },
   'SEC-ENC-4': {
-    pass: '200 planted values are in no dump of the database, no file, log, tile, export or memory image, in no encoding.',
+    pass: '200 planted values are in no dump of the database, no file, log, tile, export, heap snapshot or core dump, in no encoding.',
+    limits:
+      'an image of the whole memory, as a tracer with the rights of the process takes it: freed memory keeps what it held until it is used again (docs/operate/keys.md).',
   },
   'SEC-ENC-5': {
     pass: 'Keys are rotated and values rewrapped under 200 requests per second with no failed request. A kill at 50 random points of rewrapping and of changing the root key always leaves everything readable. The old key is refused afterwards.',

@@ -11,7 +11,7 @@ import { startPostgres } from '../src/testing/postgres.ts'
 const args = process.argv.slice(2)
 const fast = args.includes('--fast')
 const slow =
-  /^test\/(e2e|interop|slow|real|faults|anomalies|redaction|integrity|completeness)|^simulators\/|^src\/(features\/audit\/(log-crash|lease|sinks\/kill|retention-proofs)|features\/inventory\/machines\/quality)\.test\.ts$/
+  /^test\/(e2e|interop|slow|real|faults|anomalies|redaction|integrity|completeness|injection)|^simulators\/|^src\/(features\/audit\/(log-crash|lease|sinks\/kill|retention-proofs)|features\/inventory\/machines\/quality)\.test\.ts$/
 const patterns = args.filter((arg) => !arg.startsWith('--'))
 const files = globSync(
   patterns.length > 0 ? patterns : ['src/**/*.test.ts', 'simulators/**/*.test.ts', 'test/**/*.test.ts'],

@@ -11,6 +11,7 @@ import { makeSchedule } from './doors/schedule/schedule.ts'
 import { openExports } from './exporting.ts'
 import { approvalActions } from './features/approvals/actions.ts'
 import { makeApprovals } from './features/approvals/approvals.ts'
+import { approvalTtlMs } from './features/approvals/hash-input.ts'
 import { approvalsMigrations } from './features/approvals/migrations.ts'
 import { auditActions } from './features/audit/actions.ts'
 import type { AuditEvent } from './features/audit/event.ts'
@@ -338,7 +339,7 @@ function openGate(rooms: Rooms) {
 
 function openApprovals({ database, rootKey, now }: Parts, vault: ReturnType<typeof makeVault>) {
   const { fingerprint: hashSecret, rootKeyIn } = vault
-  return makeApprovals({ database, rootKey, rootKeyIn, now, ttlMs: 24 * 3_600_000, hashSecret })
+  return makeApprovals({ database, rootKey, rootKeyIn, now, ttlMs: approvalTtlMs, hashSecret })
 }
 
 function openIdentity(

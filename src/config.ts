@@ -130,6 +130,8 @@ export const aliases: Readonly<Record<string, keyof typeof settings>> = {
 const Config = z.strictObject(settings)
 export type Config = z.output<typeof Config> & {
   readonly notices: readonly string[]
+  /** Settings that came from a file, with its path: what may be read there anew. */
+  readonly valueFiles: Readonly<Record<string, string>>
   /** The variables that ATLAS_REFERENCE_ENV names, as far as they are set. */
   readonly referenced: Readonly<Record<string, Secret>>
   /** The file that the root key was read from, when it was one. */
@@ -189,7 +191,15 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
   const keyOrigin = origins['ATLAS_SECRET_KEY']
   const keyFile = keyOrigin?.endsWith('_FILE') ? given[keyOrigin] : undefined
   const referenced = referencedIn(given, result.data.ATLAS_REFERENCE_ENV)
-  return { ...result.data, notices, referenced, ...(keyFile !== undefined && { keyFile: resolve(keyFile) }) }
+  const fromFiles = Object.entries(origins).filter(([, name]) => name.endsWith('_FILE'))
+  const valueFiles = Object.fromEntries(fromFiles.map(([target, name]) => [target, resolve(given[name] ?? '')]))
+  return {
+    ...result.data,
+    notices,
+    valueFiles,
+    referenced,
+    ...(keyFile !== undefined && { keyFile: resolve(keyFile) }),
+  }
 }
 
 function crossFaults(config: z.output<typeof Config>): string[] {

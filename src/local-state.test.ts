@@ -36,3 +36,18 @@ test('doctor names the secrets that stand in .env as plain text (claims: D34)', 
   assert.doesNotMatch(JSON.stringify(found), /Zk3vR8/)
   assert.equal(facts(t, {}, 'ATLAS_PORT=9000\n')['plain secrets'], undefined)
 })
+
+test('doctor says when a change of the root key has not come to its end (SEC-ENC-5)', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'atlas-local-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const env = { ATLAS_DATA_DIR: folder }
+  const check = () => inspectLocally(env, '').find(({ check: name }) => name === 'change of the root key')
+
+  assert.equal(check(), undefined)
+  writeFileSync(join(folder, 'root.key.next'), '', { mode: 0o600 })
+
+  assert.deepEqual(
+    [check()?.state, check()?.detail.includes('root.key.next may be what opens the data')],
+    ['warn', true],
+  )
+})

@@ -22,6 +22,7 @@ export function inspectLocally(env: NodeJS.ProcessEnv, envFile: string): LocalFa
       ...plainFact(envFile),
       ...(remote ? [databaseFact(new URL(remote.reveal()))] : []),
       ...(config.ATLAS_SEAL ? places.map((fact) => ofSeal(config, fact)) : places),
+      ...stagedFact(config.ATLAS_SEAL ? sealPath(config) : (config.keyFile ?? join(data, 'root.key'))),
     ]
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
@@ -64,6 +65,13 @@ function placesOf(data: string, hasRemoteDatabase: boolean, hasKey: boolean): Lo
       ? { check: 'data', state: 'fail', detail: `others can read it. Run: ${open.join(' && ')}` }
       : { check: 'data', state: 'ok', detail: `${data} is for its owner only` }
   return [place, keyFact({ keyFile, isFile: file !== undefined, hasKey, hasRemoteDatabase })]
+}
+
+/** A server that was killed while it changed the root key leaves the next one beside it. */
+function stagedFact(keyFile: string): LocalFact[] {
+  if (!lstatSync(`${keyFile}.next`, { throwIfNoEntry: false })) return []
+  const detail = `not at its end, and ${keyFile}.next may be what opens the data by now. Keep both files and start the server, which ends it`
+  return [{ check: 'change of the root key', state: 'warn', detail }]
 }
 
 /** With a seal, a key in the clear is what is wrong. */

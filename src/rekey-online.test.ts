@@ -54,17 +54,31 @@ async function makeWorld(t: TestContext, dialect: (typeof dialects)[number], cha
     await database.close()
     await release()
   })
-  const { source = fileSource, isAlone = true } = change
+  const { source = fileSource, isAlone = true, committed = async () => {} } = change
   const hidden: { key: KeyObject; wasUsed: boolean }[] = []
   const hide = (key: KeyObject) => void hidden.push({ key, wasUsed: ring.all().some((each) => each.equals(key)) })
   const rekey = makeOnlineRekey({
-    ...{ config, source: source(keyFile), ring, database, log: rooms.log, hide },
+    ...{ config, source: source(keyFile), ring, database, hide },
+    log: {
+      append: rooms.log.append,
+      async rekey(...args) {
+        const place = await rooms.log.rekey(...args)
+        await committed(rooms)
+        return place
+      },
+    },
     alone: (run) => alone((stillAlone) => run(async () => isAlone && (await stillAlone()))),
   })
   return { keyFile, before, database, ring, rekey, hidden, open, ...rooms }
 }
 
-type Change = { readonly source: (keyFile: string) => KeySource; readonly isAlone: boolean }
+type Change = {
+  readonly source: (keyFile: string) => KeySource
+  readonly isAlone: boolean
+  /** Work that is done after the commit, before the process has heard of it. */
+  readonly committed: (rooms: Rooms) => Promise<void>
+}
+type Rooms = Awaited<ReturnType<typeof openRooms>>
 type World = Awaited<ReturnType<typeof makeWorld>>
 
 async function openRooms(database: Database, rootKey: RootKey) {
@@ -174,6 +188,39 @@ for (const dialect of dialects)
     assert.ok(verdict.ok && verdict.size >= work.made.events, JSON.stringify(verdict))
     await log.close()
     t.diagnostic(`${work.made.secrets.size} secrets, ${work.made.events} events, ${work.made.approvals.size} approvals`)
+  })
+
+for (const dialect of dialects)
+  test(`${dialect}: what is written after the commit, before the process knows of it, is under the new key already`, async (t) => {
+    const stored: string[] = []
+    const world = await makeWorld(t, dialect, {
+      async committed({ vault, log, identity, approvals }) {
+        await vault.rotate()
+        for (const name of ['a', 'b', 'c', 'd', 'e']) {
+          const { id } = await vault.put({ name, value: new Secret(`value of ${name}`) })
+          stored.push(id)
+          assert.equal((await vault.use(id)).reveal(), `value of ${name}`)
+        }
+        await log.append({ code: 'login.succeeded', principal: user('usr_between') })
+        await log.checkpoint()
+        assert.equal((await log.verify()).ok, true)
+        const id = await approvals.request(asks({ approvals }, 'between'))
+        await approvals.review(id, user('usr_reviewer'), { decision: 'approved' })
+        stored.push(id)
+        assert.ok((await identity.login({ username: 'admin', password }, '192.0.2.1')).token)
+      },
+    })
+    await world.identity.ensureAdmin({ password })
+
+    assert.equal((await world.rekey()).state, 'done')
+
+    assert.deepEqual([await boxesUnder(world.database, world.before), stored.length], [[], 6])
+    const { log, approvals, identity } = await openRooms(world.database, readKeyFile(world.keyFile))
+    assert.equal((await log.verify()).ok, true)
+    assert.equal(await approvals.find(asks({ approvals }, 'between')), stored.at(-1))
+    assert.ok((await identity.login({ username: 'admin', password }, '192.0.2.1')).token)
+    await identity.close()
+    await log.close()
   })
 
 /** A key file of which one step does not work. */

@@ -129,12 +129,15 @@ for (const dialect of ['SQLite', 'PostgreSQL'] as const)
     assert.deepEqual([files(), content()], [['root.key', 'root.key.next'], before])
   })
 
-test('SQLite: a kept file key that a change with the server stopped left behind is removed by the next start', async (t) => {
-  const world = await makeWorld(t, 'SQLite')
-  keepFileKey(world.path, randomBytes(32), [newKey()])
-  await init(world.config, '0')
-  assert.ok(!existsSync(join(world.data, 'atlas.key')))
-})
+for (const owner of ['another root key', 'this root key'] as const)
+  test(`SQLite: a kept key of another file, for ${owner}, is removed by the next start`, async (t) => {
+    const world = await makeWorld(t, 'SQLite')
+    // A change with the server stopped that was killed at its end leaves the first, a file that was put in its place the second.
+    keepFileKey(world.path, randomBytes(32), [owner === 'this root key' ? world.before : newKey()])
+    await init(world.config, '0')
+    assert.ok(!existsSync(join(world.data, 'atlas.key')))
+    assert.deepEqual(await codes(world, world.before), [])
+  })
 
 test('SQLite: the key from before does not touch the file key that is kept for the new one', async (t) => {
   const world = await makeWorld(t, 'SQLite')

@@ -47,6 +47,15 @@ test('a staged key lies beside the current one, for its owner only, until it is 
   assert.deepEqual(readdirSync(folder), ['root.key'])
 })
 
+test('staging once more replaces what was staged', async (t) => {
+  const { folder, staging } = keyFile(t)
+  const [first, second] = [newKey(), newKey()]
+  await staging.stage(first)
+  await staging.stage(second)
+  assert.ok((await staging.staged())?.equals(second))
+  assert.deepEqual(readdirSync(folder).sort(), ['root.key', 'root.key.next'])
+})
+
 test('a staged key that is dropped leaves nothing, and dropping nothing is fine', async (t) => {
   const { folder, first, source, staging } = keyFile(t)
   await staging.stage(newKey())

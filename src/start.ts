@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { existsSync, lstatSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { type App, makeApp } from './app.ts'
@@ -52,6 +52,7 @@ export async function init(config: Config, version: string): Promise<Record<stri
 
 /** `atlas serve`: runs until SIGTERM or SIGINT. Prints what a person needs to go on. */
 export async function serve(config: Config, version: string): Promise<void> {
+  keepOutOfCoreDumps()
   const unsealed = await unseal(config, readTls(config))
   const { app, setup, close } = await openApp(config, version, unsealed)
   const { app: server } = app.http
@@ -100,6 +101,18 @@ export async function serve(config: Config, version: string): Promise<void> {
   await app.settle().catch(() => {})
   await app.audit.stop().catch(() => {})
   await close()
+}
+
+/**
+ * A core dump of this process holds none of its memory (core(5), coredump_filter): freed memory keeps what it held until it is used
+ * again, and secrets pass through it. Elsewhere than on Linux the operator switches core dumps off.
+ */
+function keepOutOfCoreDumps(): void {
+  try {
+    writeFileSync('/proc/self/coredump_filter', '0')
+  } catch {
+    // Not Linux, or a sandbox that hides /proc. docs/operate/keys.md says what to do there.
+  }
 }
 
 async function openApp(config: Config, version: string, unsealed?: Opening): Promise<Opened> {

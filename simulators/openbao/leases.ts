@@ -45,10 +45,15 @@ export function makeLeases({ now, all }: Pick<Tokens, 'now' | 'all'>) {
     /** Ids of the leases that stand. */
     standing: () => [...leases.keys()].filter(isGood),
     revoke: (id: string): boolean => leases.delete(id),
-    /** Below `sys/leases/`. Renewing is in the default policy; revoking is not. */
+    /** Below `sys/leases/`. Renewing and looking up are in the default policy; revoking is not. */
     system({ path, body, visitor }: EngineRequest): Reply | undefined {
       const id = String(body['lease_id'] ?? '')
       if (path === 'sys/leases/renew') return renew(id, Number(body['increment'] ?? 0))
+      if (path === 'sys/leases/lookup') {
+        const lease = leases.get(id)
+        if (!lease || !isGood(id)) return failed(400, 'invalid lease')
+        return data({ id, renewable: lease.renewable, ttl: Math.floor((lease.endsAt - at()) / 1000) })
+      }
       if (path !== 'sys/leases/revoke') return undefined
       if (!visitor.may(path, 'update')) return failed(403, '1 error occurred:\n\t* permission denied\n\n')
       if (!leases.delete(id)) return failed(400, 'invalid lease')

@@ -22,6 +22,9 @@ export const adminToken = 'e2e-1Zq8mW4vRt7Ky2Lx9Pb5Nc3Hd6Fg0Js'
 /** A `TestContext`, or node:test itself for what a whole file shares. */
 export type Cleanup = { readonly after: (clean: () => Promise<void> | void) => void }
 
+/** `through` is a command that runs the server in its place, such as `unshare`. */
+type Start = { readonly folder?: string; readonly env?: Env; readonly through?: readonly string[] }
+
 export type Atlas = Awaited<ReturnType<typeof startAtlas>>
 
 /**
@@ -29,9 +32,10 @@ export type Atlas = Awaited<ReturnType<typeof startAtlas>>
  * process's environment reaches it but PATH. `folder` is its working directory, home and the parent of its data; a new one
  * unless given, removed after the test. The process is killed after the test if it still runs.
  */
-export async function startAtlas(t: Cleanup, { folder = newFolder(t), env = {} }: { folder?: string; env?: Env } = {}) {
+export async function startAtlas(t: Cleanup, { folder = newFolder(t), env = {}, through = [] }: Start = {}) {
   const full = { ...plainEnv(folder), ATLAS_API_TOKEN: adminToken, ATLAS_RATE_LIMIT_RPM: '1000000', ...env }
-  const child = spawn(process.execPath, [main, 'serve'], { cwd: folder, env: full, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [command = '', ...args] = [...through, process.execPath, main, 'serve']
+  const child = spawn(command, args, { cwd: folder, env: full, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = collect(child)
   const ended = end(child, output)
   t.after(async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
@@ -100,7 +100,7 @@ test('a whole log made by somebody else does not verify under the key that the r
   assert.match(forged.stderr, /vkey/)
 })
 
-test('one event leaves as a .tlog-proof that verifies with the two files and the key alone (AUD-8)', async (t) => {
+test('one event leaves as a .tlog-proof that verifies with the two files and the key alone, without a network (AUD-8)', async (t) => {
   const alone = newFolder(t)
   for (const file of ['verify.ts', 'verify-note.ts']) cpSync(join(dirname(verifier), file), join(alone, file))
   const proof = join(alone, 'event.tlog-proof')
@@ -109,11 +109,19 @@ test('one event leaves as a .tlog-proof that verifies with the two files and the
   const made = await atlas.cli(['audit', 'proof', '300', '-o', proof])
   const shown = await atlas.cli(['audit', 'proof', '300'])
   const cli = await runAtlas(['audit', 'verify', '--proof', proof, '--vkey', key], { folder: newFolder(t) })
-  const plain = await runNode([join(alone, 'verify.ts'), '--proof', proof, '--vkey', key])
+  const plain = await runNode([join(alone, 'verify.ts'), '--proof', proof, '--vkey', key], { cut: true })
+  const whole = await runNode([join(alone, 'verify.ts'), folder, '--vkey', key], { cut: true })
   writeFileSync(proof, readFileSync(proof, 'utf8').replace('index 300', 'index 301'))
   const moved = await runAtlas(['audit', 'verify', '--proof', proof, '--vkey', key], { folder: newFolder(t) })
 
-  assert.deepEqual([made.code, cli.code, plain.code, moved.code], [0, 0, 0, 1], cli.stderr + plain.text)
+  assert.deepEqual(
+    [made.code, cli.code, plain.code, whole.code, moved.code],
+    [0, 0, 0, 0, 1],
+    cli.stderr + plain.text + whole.text,
+  )
+  t.diagnostic(
+    cutOff ? 'verified in a namespace that has no network' : 'no namespace without a network can be made here',
+  )
   assert.match(shown.stdout, /^c2sp\.org\/tlog-proof@v1\nextra \S+\nindex 300\n/)
   assert.match(plain.text, /verified: entry 300 of [\s\S]*"seq":300/)
   assert.match(moved.stderr, /not at this index/)
@@ -280,8 +288,16 @@ function namesIt(place: string, file: string): boolean {
   return place === file || place.startsWith(`${file} `)
 }
 
-async function runNode(args: readonly string[]): Promise<{ code: number | null; text: string }> {
-  const child = spawn(process.execPath, args, { env: {}, stdio: ['ignore', 'pipe', 'pipe'] })
+/** Where a user may make a network namespace of their own: the way to it, which has not even a loopback address. */
+const cutOff = [
+  ['unshare', '-n'],
+  ['unshare', '-rn'],
+].find(([command = '', ...args]) => spawnSync(command, [...args, 'true']).status === 0)
+
+async function runNode(args: readonly string[], { cut = false } = {}): Promise<{ code: number | null; text: string }> {
+  const [command = '', ...all] = [...((cut && cutOff) || []), process.execPath, ...args]
+  const env = { PATH: process.env['PATH'] ?? '' }
+  const child = spawn(command, all, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   let text = ''
   child.stdout.on('data', (chunk) => {
     text += chunk

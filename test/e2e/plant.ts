@@ -24,6 +24,10 @@ export const planted = {
   rootKeyText: rootKey.toString('base64'),
 }
 
+/** Two hundred secrets that begin alike, so that one search finds any of them in any encoding. */
+export const family = odd()
+const members = Array.from({ length: 200 }, () => family + randomBytes(12).toString('base64url'))
+
 /** What Atlas itself holds and can therefore take out of anything; of the other passwords it has only hashes. */
 const held = [
   'connectionToken',
@@ -42,6 +46,12 @@ export async function plantEverywhere(t: TestContext, atlas: Atlas) {
   assert.equal((await sync(atlas, connection)).state, 'succeeded')
   const { id: secret } = await atlas.api<{ id: string }>('POST', '/secrets', { name: 's', value: planted.vaultSecret })
   await atlas.api('POST', `/secrets/${secret}/versions`, { value: planted.vaultSecretTwo })
+  for (const [i, value] of members.entries()) {
+    const { id } = await atlas.api<{ id: string }>('POST', '/secrets', { name: `member ${i}`, value })
+    if (i % 10 === 0) await atlas.api('POST', `/secrets/${id}/versions`, { value: `${value}, newer` })
+  }
+  await atlas.api('POST', '/vault/keys', {})
+  await atlas.api('POST', '/vault/keys/rewrap', { limit: 500 })
   const { token: issuedToken } = await atlas.api<{ token: string }>('POST', '/tokens', {
     name: 'a',
     agent: 'a',

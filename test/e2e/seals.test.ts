@@ -96,12 +96,10 @@ for (const [name, start, skip] of providers)
     const sealedFile = join(folder, 'data', 'root.sealed')
     const first = await startAtlas(t, { folder, env: provider.env })
     const { id } = await first.api<{ id: string }>('POST', '/secrets', { name: 'token', value: 'kept value' })
-    for (const secret of provider.secrets) {
-      const echo = await first.ask('POST', '/api/v1/secrets', {
-        body: { name: `what is ${secret}`, value: 'any value' },
-      })
-      assert.deepEqual([echo.status, echo.text.includes(secret)], [200, false], 'an answer repeats a secret')
-    }
+    for (const secret of provider.secrets)
+      await first.api('POST', '/secrets', { name: `what is ${secret}`, value: 'any value' })
+    const { text } = await first.ask('GET', '/api/v1/secrets')
+    assert.match(text, /what is \[secret\]/, 'an answer repeats a secret')
     await first.stop()
     assert.match(first.output.stdout, /MAKE A RECOVERY KIT NOW/)
     assert.equal(existsSync(join(folder, 'data', 'root.key')), false)

@@ -12,6 +12,9 @@ type Parts = {
 
 export type HashSecret = (secret: Secret, key: KeyObject) => string
 
+/** How long a question stays open; a yes must be used within the same time. */
+export const approvalTtlMs = 24 * 3_600_000
+
 /** The keys that a call's name is made with: of the call, and of the secrets in it. */
 export type CallKeys = { readonly call: KeyObject; readonly secret: KeyObject }
 

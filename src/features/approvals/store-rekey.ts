@@ -1,16 +1,18 @@
 import type { KeyObject } from 'node:crypto'
 import type { Db } from '../../lib/db/database.ts'
+import { setBoxes } from '../../lib/db/set-boxes.ts'
 import { keyId } from '../../lib/envelope.ts'
 import { ringOf } from '../../lib/root-keys.ts'
 import { openCallKeys, sealAnew, sealCallKeys } from './approval.ts'
-import { callKeys } from './hash-input.ts'
+import { approvalTtlMs, callKeys } from './hash-input.ts'
 import type { Tables } from './store.ts'
 
 const chunk = 200
+const slackMs = 300_000
 
 /**
  * Seals the approvals under another root key, inside one transaction. The hash that names an approved call is keyed, and the input
- * that it is of is not stored whole; so the keys of it are kept, sealed, until the last approval that is open now has expired.
+ * that it is of is not stored whole; so the keys of it are kept, sealed, until no approval is open that was asked for under them.
  */
 export async function rekeyApprovals(tx: Db, from: KeyObject, to: KeyObject, at: string): Promise<number> {
   const db = tx.withTables<Tables>()
@@ -24,12 +26,8 @@ export async function rekeyApprovals(tx: Db, from: KeyObject, to: KeyObject, at:
       .orderBy('id')
       .limit(chunk)
       .execute()
-    for (const row of rows)
-      await db
-        .updateTable('approval')
-        .set(sealAnew(row, from, to))
-        .where('id', '=', row.id)
-        .execute()
+    const sealed = rows.map((row) => ({ id: row.id, ...sealAnew(row, from, to) }))
+    await setBoxes(tx, 'approval', ['request_box', 'review_box'], sealed)
     count += rows.length
     const last = rows.at(-1)
     if (!last || rows.length < chunk) return count
@@ -46,12 +44,8 @@ async function keepCallKeys(tx: Db, from: KeyObject, to: KeyObject, at: string):
     const box = sealCallKeys(to, row.id, opened)
     await db.updateTable('approval_call_keys').set({ box }).where('id', '=', row.id).execute()
   }
-  const { until } = await db
-    .selectFrom('approval')
-    .select((eb) => eb.fn.max('expires_at').as('until'))
-    .where('state', 'in', ['pending', 'approved'])
-    .executeTakeFirstOrThrow()
-  if (until === null || until <= at) return
+  // Also what is being asked in this moment has its name from the old key.
+  const until = new Date(Date.parse(at) + approvalTtlMs + slackMs).toISOString()
   const keys = callKeys(from)
   const id = keyId(keys.call).toString('hex')
   await db

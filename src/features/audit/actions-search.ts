@@ -54,6 +54,7 @@ export const record = z.object({
     .object({ minimum: z.int(), details: z.record(z.string(), z.int()), keep: z.record(z.string(), z.int()) })
     .optional()
     .describe('Of log.pruned: what retention deleted.'),
+  erased: z.array(z.int()).optional().describe('Of audit.subject.forgotten: entries whose detail spoke of the person.'),
   personal: z
     .enum(['none', 'read', 'forgotten', 'pruned', 'damaged'])
     .describe('What became of the sealed part; pruned: retention deleted it.'),

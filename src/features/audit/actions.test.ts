@@ -53,6 +53,7 @@ testOnEach('the actions act on the audit log', auditMigrations, async (database)
       'audit.clock.accept write POST /audit/clock',
       'audit.retention.get read GET /audit/retention',
       'audit.retention.apply destroy POST /audit/retention/apply',
+      'audit.principals.forget destroy POST /audit/forget',
     ],
   )
   for (const action of actions.values())

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type Action, defineAction } from '../../core/action.ts'
+import { forgetAction } from './actions-forget.ts'
 import { logActions, wholeLog } from './actions-log.ts'
 import { retentionActions } from './actions-retention.ts'
 import { record, searchActions } from './actions-search.ts'
@@ -9,13 +10,21 @@ type Parts = { readonly log: ActionLog }
 type ActionLog = Parameters<typeof logActions>[0] &
   Parameters<typeof searchActions>[0] &
   Parameters<typeof retentionActions>[0] &
+  Parameters<typeof forgetAction>[0] &
   Pick<AuditLog, 'read' | 'proveInclusion'>
 
 const Index = z.coerce.number().int().min(0).max(999_999_999_999_999).describe('Index of the entry in the log, from 0.')
 
 /** Everything that can be asked of the audit log through the gate. */
 export function auditActions({ log }: Parts): readonly Action[] {
-  return [...searchActions(log), getAction(log), proveAction(log), ...logActions(log), ...retentionActions(log)]
+  return [
+    ...searchActions(log),
+    getAction(log),
+    proveAction(log),
+    ...logActions(log),
+    ...retentionActions(log),
+    forgetAction(log),
+  ]
 }
 
 function getAction(log: ActionLog): Action {

@@ -225,8 +225,9 @@ export const catalogue = {
   },
   'audit.subject.forgotten': {
     title: 'A person was forgotten',
-    means: 'The key, the pseudonym and the personal parts of one person were destroyed. The entries stay.',
-    fields: ['resource'],
+    means:
+      'The key, the pseudonym and the personal parts of one person were destroyed, and the details of the erased entries, which spoke of the person. The entries stay.',
+    fields: ['resource', 'erased'],
   },
 } as const satisfies Readonly<Record<string, CatalogueEntry>>
 

@@ -50,6 +50,7 @@ export function draftOf(event: AuditEvent, at: string): Draft {
   for (const name of ['door', 'action', 'access', 'outcome'] as const) sort(name, event[name], isWord(event[name]))
   for (const name of ['requestId', 'approval'] as const) sort(name, event[name], isOurs(event[name]))
   sort('decision', decision, isPlainDecision(decision))
+  sort('erased', event.erased, event.erased?.every(Number.isSafeInteger) === true)
   sort('pruned', event.pruned, isPlainPruned(event.pruned))
   const openType = isWord(resource?.type)
   const openId = openType && (resource?.id === '*' || isOurs(resource?.id))

@@ -23,6 +23,8 @@ export type AuditEvent = {
   readonly approval?: string
   /** Of `log.pruned` alone. */
   readonly pruned?: Pruned
+  /** Of `audit.subject.forgotten` alone: entries of others whose sealed detail spoke of the subject, and is gone with it. */
+  readonly erased?: readonly number[]
   /** Personal data and free text: encrypted per subject; the entry has only its commitment. */
   readonly detail?: Readonly<Record<string, unknown>>
 }

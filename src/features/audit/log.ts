@@ -12,6 +12,7 @@ import { makeFollow } from './follow.ts'
 import { makeForget } from './forget.ts'
 import { makeHeads } from './head.ts'
 import { type Lease, makeLease } from './lease.ts'
+import { makeMentions } from './mentions.ts'
 import { makePresence } from './presence.ts'
 import { makeProofs } from './proofs.ts'
 import { makeDeclared } from './pruned.ts'
@@ -115,7 +116,7 @@ export async function openLog(parts: LogParts) {
     read: search.read,
     touched: search.touched,
     follow: makeFollow({ search: search.search, size: async () => (await reader.head())?.size ?? 0 }),
-    forget: makeForget({ store, reader, subjects, committer, now }),
+    forget: makeForget({ ...keeping, findMentions: makeMentions(keeping) }),
     /** What the policy no longer keeps, and its deletion; see retention.ts. */
     retention,
     /** Derives everything again from the stored entries; see verify-log.ts. */

@@ -5,11 +5,14 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { sql } from 'kysely'
 import type { Database } from '../../lib/db/database.ts'
+import { newId } from '../../lib/ids.ts'
 import { leafHash } from '../../lib/merkle.ts'
-import { agedLog, call } from '../../testing/aged-log.ts'
+import { agedLog, call, readEvent } from '../../testing/aged-log.ts'
 import { checkLog } from '../../testing/check-log.ts'
 import { freshSqlite, testOnEach, testRootKey } from '../../testing/databases.ts'
+import { makeHeads } from './head.ts'
 import { auditMigrations } from './migrations.ts'
+import { type HeadRow, headOf } from './store.ts'
 import { describeVerdict, verifyExport, verifyProof } from './verify.ts'
 import { verifyLog } from './verify-log.ts'
 
@@ -104,6 +107,17 @@ const tampers: Tamper[] = [
     (d) => sql`delete from audit_entry where idx = 900`.execute(d.db),
     'audit_entry 900',
     'the entry is missing',
+  ],
+  [
+    'a checkpoint that was removed by somebody who has the root key',
+    async (d) => {
+      const { rows } = await sql<HeadRow>`select size, compact, checkpoint, mac from audit_head`.execute(d.db)
+      const heads = makeHeads(testRootKey)
+      const { mac } = heads.write({ ...heads.read(headOf(rows[0] as HeadRow)), checkpoint: null })
+      await sql`update audit_head set checkpoint = null, mac = ${mac}`.execute(d.db)
+    },
+    'audit_entry 0',
+    'the entry is missing, and was never signed',
   ],
   [
     'a checkpoint that was removed',
@@ -202,6 +216,25 @@ testOnEach('verifying and appending go on while entries are deleted', auditMigra
   assert.ok(verdicts.length > 0 && verdicts.every((ok) => ok === true), JSON.stringify(verdicts))
   await checkLog(database, testRootKey)
 })
+
+testOnEach(
+  'a forgetting while the log is verified is no fault, and hides no other detail that is missing',
+  auditMigrations,
+  async (database) => {
+    const grace = { ...readEvent, principal: { id: newId('usr'), kind: 'user', name: 'Grace' } }
+    const { log } = await agedLog(database, {}, { old: 3000, young: 0, events: [readEvent, grace] })
+
+    const [verdict] = await Promise.all([log.verify(), log.forget(readEvent.principal?.id ?? '')])
+
+    assert.equal(verdict.ok, true, JSON.stringify(verdict))
+    await sql`delete from audit_payload where idx = 501`.execute(database.db)
+    assert.deepEqual(await log.verify(), {
+      ok: false,
+      place: 'audit_payload 501',
+      reason: 'the payload is missing',
+    })
+  },
+)
 
 async function exportsOf(t: TestContext) {
   const database = await freshSqlite(t, auditMigrations)

@@ -231,10 +231,16 @@ testOnEach(
   'what was declared stays declared: later runs and another policy go on from it, and forgetting adds to it',
   auditMigrations,
   async (database) => {
-    const { log, clock, add } = await agedLog(database, { read: 90 }, { events })
+    const { log, clock } = await agedLog(database, { read: 90 }, { events })
     await log.retention.apply(call)
     await log.close()
-    await add(0)
+    const writes = await openLog({ database, rootKey: testRootKey, now: clock.now, keep: { write: 30 } })
+    await writes.checkpoint()
+    await writes.retention.apply(call)
+    assert.deepEqual((await writes.read(701)).record.pruned?.details, { read: 512, write: 512 })
+    assert.equal((await writes.read(0)).record.personal, 'pruned')
+    await checkLog(database, testRootKey)
+    await writes.close()
     const other = await openLog({ database, rootKey: testRootKey, now: clock.now, keep: { entries: 365, write: 30 } })
     await other.checkpoint()
     clock.forward(31 * dayMs)
@@ -289,7 +295,7 @@ const policy = parsePolicy(`witness w ${witness} https://127.0.0.1:1\nquorum w\n
 
 /** What the record holds when the witnesses have cosigned a checkpoint: under a size that no later round writes over. */
 async function cosigned(database: Database, checkpoint: string): Promise<void> {
-  const size = Number(checkpoint.split('\n')[1]) + 1
+  const size = Number(checkpoint.split('\n')[1]) + 1_000_000
   await sql`delete from audit_cosigned`.execute(database.db)
   await sql`insert into audit_cosigned (size, checkpoint, is_met) values (${size}, ${checkpoint}, 1)`.execute(
     database.db,

@@ -1,6 +1,7 @@
 import { Problem } from '../../core/problem.ts'
 import { EnvelopeError } from '../../lib/envelope.ts'
 import { isOurs, isWord, mappingId } from './entry.ts'
+import { forgottenCode } from './event.ts'
 import { cutOf, type Declared } from './pruned.ts'
 import { classOf, type Keep, type Pruned } from './retention-policy.ts'
 import type { Filter, StoredEntry, StoreReader } from './store-read.ts'
@@ -30,6 +31,8 @@ export type AuditRecord = {
   readonly detail?: unknown
   /** What retention deleted, of `log.pruned`. */
   readonly pruned?: Pruned
+  /** Entries whose detail went with a forgotten person. */
+  readonly erased?: number[]
   /** What became of the sealed part: `none` was written, it was `read`, `forgotten`, `pruned` by retention, or is `damaged`. */
   readonly personal: 'none' | 'read' | 'forgotten' | 'pruned' | 'damaged'
 }
@@ -76,6 +79,7 @@ type Parts = {
   /** What retention has declared. */
   readonly declared: () => Promise<Declared | undefined>
 }
+type Without = { readonly pruned: Pruned | undefined; readonly erased: ReadonlySet<number> }
 type Page = { readonly items: AuditRecord[]; readonly next: string | null; readonly gone?: Gone }
 
 export function makeSearch({ reader, subjects, declared }: Parts) {
@@ -89,8 +93,9 @@ export function makeSearch({ reader, subjects, declared }: Parts) {
     const found = await reader.search(filter)
     const page = found.slice(0, limit)
     const known = await openSubjects(page)
+    const without = await withoutOf(page, pruned)
     const last = page.at(-1)
-    const items = page.map((entry) => recordOf(entry, known, pruned))
+    const items = page.map((entry) => recordOf(entry, known, without))
     return found.length > limit && last ? { items, next: String(last.index) } : { items, next: null, ...gone }
   }
 
@@ -105,7 +110,15 @@ export function makeSearch({ reader, subjects, declared }: Parts) {
       )
     if (!entry) throw new Problem('not-found', 'The log has no entry with this index')
     const known = await openSubjects([entry])
-    return { record: recordOf(entry, known, pruned), leaf: entry.leaf, leafHash: entry.hash }
+    return { record: recordOf(entry, known, await withoutOf([entry], pruned)), leaf: entry.leaf, leafHash: entry.hash }
+  }
+
+  /** By what a missing detail can be excused. */
+  async function withoutOf(entries: readonly StoredEntry[], pruned: Pruned | undefined): Promise<Without> {
+    if (!entries.some(({ leaf, payload }) => !payload && parseLeaf(leaf).payloadCommit !== undefined))
+      return { pruned, erased: new Set() }
+    const said = await reader.search({ code: forgottenCode, limit: 10_000 })
+    return { pruned, erased: new Set(said.flatMap(({ leaf }) => parseLeaf(leaf).erased ?? [])) }
   }
 
   async function openSubjects(entries: readonly StoredEntry[]): Promise<ReadonlyMap<string, Subject>> {
@@ -154,6 +167,7 @@ export type Leaf = {
   readonly decision?: NonNullable<AuditRecord['decision']>
   readonly approval?: string
   readonly pruned?: Pruned
+  readonly erased?: number[]
   readonly payloadCommit?: string
 }
 
@@ -192,7 +206,7 @@ async function filterOf(reader: StoreReader, query: SearchQuery, limit: number):
   }
 }
 
-function recordOf(entry: StoredEntry, known: ReadonlyMap<string, Subject>, pruned: Pruned | undefined): AuditRecord {
+function recordOf(entry: StoredEntry, known: ReadonlyMap<string, Subject>, without: Without): AuditRecord {
   const {
     v: _v,
     seq: _seq,
@@ -204,7 +218,7 @@ function recordOf(entry: StoredEntry, known: ReadonlyMap<string, Subject>, prune
     ...open
   } = parseLeaf(entry.leaf)
   const nameOf = (id: string | undefined) => (id === undefined ? undefined : (known.get(id)?.principalId ?? id))
-  const { personal, sealed } = unseal(entry, known, pruned)
+  const { personal, sealed } = unseal(entry, known, without)
   const { name, tokenId, resource: sealedResource, kind: sealedKind, ...rest } = sealed
   const person = {
     ...defined({ id: nameOf(subject) || undefined, kind: kind ?? sealedKind, name, tokenId }),
@@ -228,11 +242,12 @@ function recordOf(entry: StoredEntry, known: ReadonlyMap<string, Subject>, prune
 function unseal(
   { index, leaf, payload }: StoredEntry,
   known: ReadonlyMap<string, Subject>,
-  pruned: Pruned | undefined,
+  { pruned, erased }: Without,
 ): { personal: AuditRecord['personal']; sealed: Record<string, unknown> } {
   const parsed = parseLeaf(leaf)
   const { subject: id, payloadCommit } = parsed
   if (payloadCommit === undefined) return { personal: 'none', sealed: {} }
+  if (!payload && erased.has(index)) return { personal: 'forgotten', sealed: {} }
   if (!payload && pruned && index < cutOf(pruned, classOf(parsed))) return { personal: 'pruned', sealed: {} }
   const subject = known.get(id ?? '')
   if (!subject) return { personal: 'forgotten', sealed: {} }

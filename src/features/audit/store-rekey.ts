@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Db } from '../../lib/db/database.ts'
+import { setBoxes } from '../../lib/db/set-boxes.ts'
 import { makeHeads } from './head.ts'
 import { sealKeyAnew } from './signing.ts'
 import { headOf, type Tables } from './store.ts'
@@ -21,11 +22,7 @@ export async function rekeyAudit(tx: Db, from: KeyObject, to: KeyObject): Promis
   const { mac } = makeHeads(to).write({ ...makeHeads(from).read(head && headOf(head)), rootKey: to })
   await db.updateTable('audit_head').set({ mac }).execute()
   const subjects = await db.selectFrom('audit_subject').selectAll().execute()
-  for (const row of subjects)
-    await db
-      .updateTable('audit_subject')
-      .set({ box: sealSubjectAnew(row, from, to) })
-      .where('id', '=', row.id)
-      .execute()
+  const sealed = subjects.map((row) => ({ id: row.id, box: sealSubjectAnew(row, from, to) }))
+  await setBoxes(tx, 'audit_subject', ['box'], sealed)
   return subjects.length + 2
 }

@@ -27,15 +27,15 @@ export function makeRetentionStore(database: Database) {
         .execute()
     },
     /** The leaves in a stretch that still have their sealed detail. */
-    async detailed(start: number, end: number): Promise<{ index: number; leaf: Buffer }[]> {
+    async detailed(start: number, end: number): Promise<{ index: number; leaf: Buffer; box: Buffer }[]> {
       const rows = await db
         .selectFrom('audit_payload')
         .innerJoin('audit_entry', 'audit_entry.idx', 'audit_payload.idx')
-        .select(['audit_entry.idx as idx', 'leaf'])
+        .select(['audit_entry.idx as idx', 'leaf', 'box'])
         .where('audit_payload.idx', '>=', start)
         .where('audit_payload.idx', '<', end)
         .execute()
-      return rows.map(({ idx, leaf }) => ({ index: Number(idx), leaf }))
+      return rows.map(({ idx, ...row }) => ({ index: Number(idx), ...row }))
     },
     async deleteDetails(indexes: readonly number[]): Promise<void> {
       await db.deleteFrom('audit_payload').where('idx', 'in', indexes).execute()

@@ -100,6 +100,9 @@ function writerOn(tx: Transaction<Tables>, insert: ReturnType<typeof makeInsert>
         tx.selectFrom('audit_subject').selectAll().where('principal_id', 'in', principalIds).execute(),
       insert: (rows: readonly SubjectRow[]) => insert(tx, 'audit_subject', ['id', 'principal_id', 'box'], rows),
     },
+    async deletePayloads(indexes: readonly number[]): Promise<void> {
+      if (indexes.length > 0) await tx.deleteFrom('audit_payload').where('idx', 'in', indexes).execute()
+    },
     /** Destroys a subject's key and mapping, and the boxes and salts of what was sealed under it. */
     async deleteSubject(id: string): Promise<void> {
       await tx.deleteFrom('audit_subject').where('id', '=', id).execute()

@@ -79,7 +79,7 @@ testOnEach(
     const pseudonym = JSON.parse(before[0]!.leaf.toString()).subject
     await log.checkpoint()
 
-    assert.deepEqual(await log.forget(ada), { index: 3 })
+    assert.deepEqual(await log.forget(ada), { index: 3, details: 0 })
 
     const all = await dump(database)
     for (const text of personal) assert.ok(!all.includes(text), text)
@@ -152,3 +152,55 @@ testOnEach('events of nobody who signed in can be forgotten as well', auditMigra
   assert.deepEqual([(await log.read(0)).record.personal, (await log.read(1)).record.personal], ['forgotten', 'none'])
   await checkLog(database, testRootKey)
 })
+
+testOnEach(
+  'what others said of a forgotten principal goes too, by id and by text in any case, and the log says of which entries (AUD-5)',
+  auditMigrations,
+  async (database) => {
+    const log = await openLog({ database, rootKey: testRootKey, now: fixedClock().now })
+    const admin = { id: grace, kind: 'user', name: 'Grace Sample' }
+    const said = (detail: object): AuditEvent => ({ code: 'action.started', principal: admin, detail: { ...detail } })
+    await log.append(eventOf(ada, 'Ada Example'))
+    await log.append(said({ input: { username: 'ada "the first"', role: 'viewer' } }))
+    await log.append(said({ input: { user: ada } }))
+    await log.append(said({ input: { username: 'adam' } }))
+    await log.append({ code: 'login.failed', detail: { username: 'ADA@EXAMPLE.ORG', remoteAddress: '192.0.2.7' } })
+    await log.append({ code: 'login.failed', detail: { username: 'bob', remoteAddress: '192.0.2.8' } })
+    const leaves = await Promise.all([0, 1, 2, 3, 4, 5].map(async (i) => (await log.read(i)).leaf))
+
+    assert.deepEqual(await log.forget(ada, ['ada "the first"', 'ada@example.org', '192.0.2.7']), {
+      index: 6,
+      details: 3,
+    })
+
+    const records = await Promise.all([0, 1, 2, 3, 4, 5, 6].map(async (i) => (await log.read(i)).record))
+    assert.deepEqual(
+      records.map((record) => record.personal),
+      ['forgotten', 'forgotten', 'forgotten', 'read', 'forgotten', 'read', 'none'],
+    )
+    assert.deepEqual(records[6]?.erased, [1, 2, 4])
+    assert.deepEqual(await Promise.all([0, 1, 2, 3, 4, 5].map(async (i) => (await log.read(i)).leaf)), leaves)
+    await checkLog(database, testRootKey)
+    // Excused are the entries that it names, and no other.
+    await sql`delete from audit_payload where idx = 3`.execute(database.db)
+    assert.deepEqual(await log.verify(), { ok: false, place: 'audit_payload 3', reason: 'the payload is missing' })
+  },
+)
+
+testOnEach(
+  'a person of whom thousands of details of others speak is forgotten in several entries',
+  auditMigrations,
+  async (database) => {
+    const log = await openLog({ database, rootKey: testRootKey, now: fixedClock().now })
+    await log.append(eventOf(ada, 'Ada Example'))
+    await Promise.all(
+      Array.from({ length: 3100 }, () =>
+        log.append({ ...eventOf(grace, 'Grace Sample'), detail: { input: { user: ada } } }),
+      ),
+    )
+
+    assert.deepEqual(await log.forget(ada), { index: 3101, details: 3100 })
+    assert.equal(log.size(), 3103)
+    await checkLog(database, testRootKey)
+  },
+)

@@ -251,22 +251,26 @@ async function fill(database: Database) {
   return { log, early, late: await log.checkpoint() }
 }
 
-testOnEach('every change of the stored log is found and named (claims: C25)', auditMigrations, async (database) => {
-  await fill(database)
-  const whole = await verifyLog({ database, rootKey: testRootKey })
-  assert.deepEqual([whole.ok, whole.ok && whole.size, whole.ok && whole.signedSize], [true, 600, 600])
+testOnEach(
+  'every change of the stored log is found and named (AUD-2, claims: C25)',
+  auditMigrations,
+  async (database) => {
+    await fill(database)
+    const whole = await verifyLog({ database, rootKey: testRootKey })
+    assert.deepEqual([whole.ok, whole.ok && whole.size, whole.ok && whole.signedSize], [true, 600, 600])
 
-  for (const [what, tamper, place, reason] of tampers) {
-    const restore = await snapshot(database)
-    await tamper(database)
-    const verdict = await verifyLog({ database, rootKey: testRootKey })
-    assert.ok(!verdict.ok, what)
-    const placed = place === 'audit_subject' ? verdict.place.split(' ')[0] : verdict.place
-    assert.deepEqual([placed, verdict.reason], [place, reason], what)
-    await restore()
-  }
-  assert.deepEqual(await verifyLog({ database, rootKey: testRootKey }), whole)
-})
+    for (const [what, tamper, place, reason] of tampers) {
+      const restore = await snapshot(database)
+      await tamper(database)
+      const verdict = await verifyLog({ database, rootKey: testRootKey })
+      assert.ok(!verdict.ok, what)
+      const placed = place === 'audit_subject' ? verdict.place.split(' ')[0] : verdict.place
+      assert.deepEqual([placed, verdict.reason], [place, reason], what)
+      await restore()
+    }
+    assert.deepEqual(await verifyLog({ database, rootKey: testRootKey }), whole)
+  },
+)
 
 testOnEach('an older checkpoint put back does not hide a later one', auditMigrations, async (database) => {
   const { early } = await fill(database)

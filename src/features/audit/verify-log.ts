@@ -157,6 +157,7 @@ function makeWalk(range: ReturnType<typeof makeCompactRange>, signed: Checkpoint
   const forgotten = new Set<string>()
   // For each subject and class the last detail that is missing.
   const missing = new Map<string, { subject: string; name: DetailClass; last: number }>()
+  const erased = new Set<number>()
   let declared: Pruned = nothingPruned
   let nodes: (Node & { hash: Buffer })[] = []
   checkSigned(range, signed)
@@ -180,6 +181,7 @@ function makeWalk(range: ReturnType<typeof makeCompactRange>, signed: Checkpoint
         missing.set(`${name} ${subject}`, { subject, name, last: index })
       }
       if (leaf.code === forgottenCode && leaf.resource?.id !== undefined) forgotten.add(leaf.resource.id)
+      if (leaf.code === forgottenCode) for (const one of leaf.erased ?? []) erased.add(one)
       declared = together(declared, declaredBy(leaf))
       range.append(computed, (node, hash) => {
         if (node.level % 8 === 0) nodes.push({ ...node, hash })
@@ -192,16 +194,18 @@ function makeWalk(range: ReturnType<typeof makeCompactRange>, signed: Checkpoint
       return taken
     },
     declared: () => declared,
+    erased: erased as ReadonlySet<number>,
     lacking,
     isExplained: (first: number) => first <= declared.minimum && lacking().length === 0,
   }
 }
 
-/** Names the first detail that is missing although its subject was not forgotten and its class is kept that long. */
+/** Names the first detail that is missing although neither it nor its subject was forgotten and its class is kept that long. */
 async function checkMissing(reader: Reader, walk: ReturnType<typeof makeWalk>): Promise<void> {
   const lacking = walk.lacking()
   const isLacking = (leaf: Leaf) =>
     leaf.payloadCommit !== undefined &&
+    !walk.erased.has(leaf.seq) &&
     leaf.seq >= cutOf(walk.declared(), classOf(leaf)) &&
     lacking.some(({ subject, name }) => subject === (leaf.subject ?? '') && name === classOf(leaf))
   const end = Math.max(0, ...lacking.map(({ last }) => last + 1))

@@ -40,6 +40,7 @@ function createAction({ backups }: Parts) {
     http: { method: 'POST', path: '/backups' },
     input: z.strictObject({}),
     output: BackupField,
+    events: ['backup.started'],
     resource: () => ({ type: 'backup', id: '*' }),
     run: (_input, { principal, door, requestId }) => backups.create({ principal, door, requestId }),
   })

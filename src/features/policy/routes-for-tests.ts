@@ -84,6 +84,7 @@ export const routes: readonly (readonly [name: string, access: Access])[] = [
   ['audit.clock.accept', 'write'],
   ['audit.retention.get', 'read'],
   ['audit.retention.apply', 'destroy'],
+  ['audit.principals.forget', 'destroy'],
   ['exports.datasets.list', 'read'],
   ['exports.exports.create', 'write'],
   ['exports.exports.list', 'read'],

@@ -88,6 +88,7 @@ const oracle: Readonly<Record<string, string>> = {
   'audit.clock.accept': '-----p -----a -',
   'audit.retention.get': '----pp ----pp -',
   'audit.retention.apply': '-----p -----a p',
+  'audit.principals.forget': '-----p -----a -',
   'exports.datasets.list': '-ppp-p -ppp-p -',
   'exports.exports.create': '--pp-p --aa-a -',
   'exports.exports.list': '-ppp-p -ppp-p -',

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { CliError, type Json } from '../client.ts'
@@ -23,6 +23,25 @@ function addKeeping(audit: Command, shell: Shell): void {
     .action(async () => {
       const answer = await shell.client().get('/audit/status')
       print(shell.output(), answer, () => fields(answer))
+    })
+  audit
+    .command('forget <principal>')
+    .summary('erase a person: key, pseudonym and details, and what others said of the person; cannot be undone')
+    .option(
+      '--texts-file <file>',
+      'one text a line that names the person: user name, e-mail and network addresses; - reads standard input',
+    )
+    .requiredOption('--yes', 'that you mean it')
+    .action(async (principal: string, { textsFile }: { textsFile?: string }) => {
+      const texts = textsFile === undefined ? [] : readFileSync(textsFile === '-' ? 0 : textsFile, 'utf8').split('\n')
+      const body = { principal, texts: texts.map((text) => text.trim()).filter(Boolean) }
+      const answer = await shell.client().send('POST', '/audit/forget', body)
+      print(
+        shell.output(),
+        answer,
+        () =>
+          `Forgotten, as entry ${answer['index']} says; ${answer['details']} details of others spoke of the person and are gone.`,
+      )
     })
   audit
     .command('accept-clock')

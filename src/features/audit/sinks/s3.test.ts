@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { startLockedBucket } from '../../../../simulators/audit-receivers/s3.ts'
 import { startWebhookReceiver } from '../../../../simulators/audit-receivers/webhook.ts'
@@ -118,6 +119,8 @@ test('full bundles go at once, the end of the log at its own pace and at a stop'
     assert.ok(bucket.objects.has('hub/tile/entries/001'))
     const [sink] = (await log.status()).sinks
     assert.deepEqual(sizesIn(bucket), [1])
+    // Until nothing is under way: the stop itself must see to the rest.
+    await sleep(500)
     assert.ok((sink?.lagEntries ?? 0) > 0)
   })
   assert.deepEqual(sizesIn(bucket), [1, 602])
@@ -140,6 +143,18 @@ test('object storage that fails in the middle gets the rest, and finds what it h
     assert.ok(verdict.ok, JSON.stringify(verdict))
   })
   assert.ok(bucket.refused.includes('PreconditionFailed'))
+})
+
+test('object storage that refuses one object is not asked for all the others', async (t) => {
+  const bucket = await bucketOf(t)
+  const db = await freshSqlite(t, auditMigrations)
+  bucket.faults.plan({ kind: '500', count: 1_000_000, path: '/atlas-audit/hub' })
+  await withSinks(db, { sinks: {} }, (log) => appendMany(log, 2_000))
+  const sinks = { ...to(bucket), pace: { tailMs: 1, retryMs: 600_000, longestRetryMs: 600_000 } }
+  await withSinks(db, { sinks }, async (log) => {
+    await until(async () => (await log.status()).sinks[0]?.failures === 1, 'it fails')
+    assert.equal(bucket.requests.filter(({ method }) => method === 'PUT').length, 4)
+  })
 })
 
 test('a bucket without object lock gets nothing, and it is said', async (t) => {

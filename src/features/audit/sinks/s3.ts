@@ -97,13 +97,8 @@ export function* partialTiles(size: number): Generator<TileName> {
 async function putTiles(client: Client, source: Source, tiles: Iterable<TileName>, signal: AbortSignal): Promise<void> {
   const left = [...tiles].map(tilePath)
   const worker = async () => {
-    try {
-      for (let path = left.shift(); path !== undefined; path = left.shift())
-        await client.put(path, await source.tile(path), signal)
-    } catch (error) {
-      left.splice(0)
-      throw error
-    }
+    for (let path = left.shift(); path !== undefined; path = left.shift())
+      await client.put(path, await source.tile(path), signal)
   }
   // All of them have ended when this has: what goes on behind a failure would meet the next try.
   const results = await Promise.allSettled(Array.from({ length: atOnce }, worker))

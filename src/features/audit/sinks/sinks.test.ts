@@ -5,9 +5,9 @@ import { sql } from 'kysely'
 import { startSyslogReceiver } from '../../../../simulators/audit-receivers/syslog.ts'
 import { startWebhookReceiver } from '../../../../simulators/audit-receivers/webhook.ts'
 import { Secret } from '../../../core/secret.ts'
-import { freshPostgres, freshSqlite, testOnEach } from '../../../testing/databases.ts'
+import { freshPostgres, freshSqlite, testOnEach, testRootKey } from '../../../testing/databases.ts'
 import { appendMany, delivered, until, withSinks } from '../../../testing/sinks.ts'
-import type { AuditLog } from '../log.ts'
+import { type AuditLog, openLog } from '../log.ts'
 import { auditMigrations } from '../migrations.ts'
 import type { SinkSettings } from './sinks.ts'
 
@@ -168,6 +168,38 @@ test('of two processes on one PostgreSQL only the one that signs delivers', asyn
     })
     assert.deepEqual([elsewhere.connections(), indexes(receiver).length >= 21], [0, true])
   })
+})
+
+testOnEach(
+  'a position that another process moves counts, also while something is under way',
+  auditMigrations,
+  async (db, t) => {
+    const [receiver, lines] = [await receiverOf(t), await startSyslogReceiver()]
+    t.after(lines.stop)
+    const syslog = { url: lines.url, ca: lines.caPem, enterprise: 32_473 }
+    receiver.faults.plan({ kind: 'slow', ms: 1_000 })
+    await withSinks(db, { sinks: {} }, (log) => appendMany(log, 20))
+    await withSinks(db, { sinks: { ...to(receiver), syslog } }, async (log) => {
+      await until(() => receiver.faults.planned.length === 0, 'the first message is under way')
+      await until(async () => (await first(log)).lagEntries === 0, 'syslog has got everything')
+      await sql`update audit_sink set next = 7, confirmed = 7`.execute(db.db)
+
+      await until(() => receiver.deliveries.some(({ entries }) => entries[0]?.index === 7), 'the webhook goes on there')
+      await until(() => lines.messages.filter(({ index }) => index === 7).length === 2, 'syslog goes on there')
+      await delivered(log)
+      assert.deepEqual(indexes(receiver), upTo((await log.status()).size))
+    })
+  },
+)
+
+test('a log that was opened and never started delivers nothing', async (t) => {
+  const receiver = await receiverOf(t)
+  const db = await freshSqlite(t, auditMigrations)
+  const log = await openLog({ database: db, rootKey: testRootKey, now: () => new Date(), sinks: to(receiver) })
+  await appendMany(log, 5)
+  await log.stop()
+  await log.close()
+  assert.deepEqual(receiver.deliveries, [])
 })
 
 test('an address, a secret and what an error says of them are in no status, event or fault', async (t) => {

@@ -26,11 +26,11 @@ async function world(t: TestContext) {
   function open({ user = usual, region = aws.region, ca = aws.caPem } = {}) {
     const source = makeAwsSource({
       send: makeOutbound({ ca }),
-      keys: {
+      keys: () => ({
         accessKeyId: user.accessKeyId,
         secretAccessKey: new Secret(user.secretAccessKey),
         sessionToken: user.sessionToken === undefined ? undefined : new Secret(user.sessionToken),
-      },
+      }),
       region,
       endpoint: aws.url,
       names: ['atlas/', 'exact'],

@@ -6,7 +6,8 @@ import { type Document, type Source, toValue, Unreadable } from './source.ts'
 
 type Parts = {
   readonly send: Send & { readonly close: () => Promise<void> }
-  readonly keys: AwsKeys
+  /** Asked for each request: temporary keys are put anew in their place. @throws Unreadable */
+  readonly keys: () => AwsKeys
   readonly region: string
   /** In place of the region's own address. */
   readonly endpoint?: string | undefined
@@ -24,7 +25,7 @@ export function makeAwsSource({ send, keys, region, names, now, ...parts }: Part
   // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
   async function fetch({ name }: ReferenceOf<'awssm'>): Promise<Document> {
     const body = JSON.stringify({ SecretId: name, VersionStage: 'AWSCURRENT' })
-    const headers = signV4(keys, {
+    const headers = signV4(keys(), {
       method: 'POST',
       url,
       headers: { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': 'secretsmanager.GetSecretValue' },

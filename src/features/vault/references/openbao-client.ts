@@ -8,7 +8,8 @@ type Parts = {
   /** https, or http on loopback: the configuration saw to it. */
   readonly url: string
   readonly namespace?: string | undefined
-  readonly token: Secret
+  /** Asked for each request: an agent may have put a new one in its place. @throws Unreadable */
+  readonly token: () => Secret
 }
 
 export type VaultClient = ReturnType<typeof makeVaultClient>
@@ -24,7 +25,7 @@ export function makeVaultClient({ send, url, namespace, token }: Parts) {
         url: `${url.replace(/\/$/, '')}/v1/${segments.join('/')}${query}`,
         method,
         headers: {
-          'x-vault-token': token.reveal(),
+          'x-vault-token': token().reveal(),
           // An agent in between can be told to pass on only what says this.
           'x-vault-request': 'true',
           ...(namespace !== undefined && { 'x-vault-namespace': namespace }),

@@ -66,6 +66,14 @@ export function makeLeases({ client, now, documentIn }: Parts) {
     await client.ask('PUT', 'sys/leases/revoke', { lease_id: lease.id }, AbortSignal.timeout(revokeMs)).catch(() => {})
   }
 
+  /** A refusal can have other reasons: a lease that still stands is kept, since others are using it. */
+  async function forget(path: string): Promise<void> {
+    const lease = held.get(path)
+    if (!lease) return
+    const { status } = await client.ask('PUT', 'sys/leases/lookup', { lease_id: lease.id })
+    if (status !== 200 && held.get(path) === lease) held.delete(path)
+  }
+
   async function renew(path: string, lease: Lease): Promise<void> {
     const asked = { lease_id: lease.id, increment: Math.round(lease.ttlMs / 1000) }
     const { status, body } = await client.ask('PUT', 'sys/leases/renew', asked)
@@ -76,7 +84,7 @@ export function makeLeases({ client, now, documentIn }: Parts) {
 
   return {
     fetch,
-    forget: revoke,
+    forget,
     /** Renews what is in use and gives back what is not. @throws Unreadable, when all were looked after */
     async tend(): Promise<void> {
       const faults: unknown[] = []

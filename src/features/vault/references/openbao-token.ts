@@ -1,21 +1,24 @@
+import type { Secret } from '../../../core/secret.ts'
 import type { VaultClient } from './openbao-client.ts'
 import { Unreadable } from './source.ts'
 
 /** A token near its longest life gets less and less; it is not asked for more often than this. */
 const leastMs = 5_000
 
-type Parts = { readonly client: Pick<VaultClient, 'ask'>; readonly now: () => Date }
+type Parts = { readonly client: Pick<VaultClient, 'ask'>; readonly token: () => Secret; readonly now: () => Date }
 
 /** Keeps the token alive that Atlas was given: renewed when two thirds of its time are over. One that cannot be renewed is let be. */
-export function makeTokenKeeper({ client, now }: Parts) {
+export function makeTokenKeeper({ client, token, now }: Parts) {
   let dueAt = Number.NEGATIVE_INFINITY
-  let isKnown = false
+  let known: Secret | undefined
 
   return {
     /** Renews the token when it is time. @throws Unreadable */
     async tend(): Promise<void> {
-      if (!isKnown && !(await canRenew(client))) dueAt = Number.POSITIVE_INFINITY
-      isKnown = true
+      const current = token()
+      if (current.reveal() !== known?.reveal())
+        dueAt = (await canRenew(client)) ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
+      known = current
       if (now().getTime() < dueAt) return
       // How much of its time is over is not told at first, so it is renewed at once.
       const { ttl, renewable } = await renew(client)

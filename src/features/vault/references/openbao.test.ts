@@ -13,7 +13,12 @@ import { keepMs, makeReferences } from './resolver.ts'
 const value = 'nbt_0123456789.abcdefghijklmnop'
 const minute = 60_000
 
-type Options = { readonly token?: string; readonly namespace?: string; readonly url?: string; readonly ca?: string }
+type Options = {
+  readonly token?: string | (() => Secret)
+  readonly namespace?: string
+  readonly url?: string
+  readonly ca?: string
+}
 
 async function world(t: TestContext) {
   let at = Date.now()
@@ -37,7 +42,7 @@ async function world(t: TestContext) {
       send: makeOutbound({ ca }),
       url,
       namespace,
-      token: new Secret(token),
+      token: typeof token === 'string' ? () => new Secret(token) : token,
       kv: ['secret/atlas/', 'secret/exact', 'nested/kv:x/', 'database/static/'],
       leases: ['database/creds/atlas', 'secret/leased'],
       now: clock.now,
@@ -237,6 +242,24 @@ test('vault://: the token is renewed before it ends, as long as that is possible
   assert.equal(await read('secret/atlas/lab#token'), refused)
 })
 
+test('vault://: another token in its place is used at once and kept alive like the first', async (t) => {
+  const { bao, clock, rules, open, asked } = await world(t)
+  bao.kv.put('atlas/lab', { token: value })
+  let token = bao.rootToken
+  const { references, read } = open({ token: () => new Secret(token) })
+  await references.tend()
+  bao.tokens.revoke(token)
+  assert.equal(await read('secret/atlas/lab#token'), refused)
+  token = bao.tokens.make({ rules, ttlMs: 30 * minute })
+  assert.equal(await read('secret/atlas/lab#token'), value)
+  asked()
+  await references.tend()
+  clock.forward(20 * minute)
+  await references.tend()
+  const [look, renew] = ['GET auth/token/lookup-self', 'PUT auth/token/renew-self']
+  assert.deepEqual(asked(), [look, renew, renew])
+})
+
 test('vault://: a token that ends or cannot be renewed is not asked for again and again', async (t) => {
   const { bao, clock, rules, open, asked } = await world(t)
   for (const token of [bao.rootToken, bao.tokens.make({ rules, ttlMs: 60 * minute, renewable: false })]) {
@@ -300,6 +323,16 @@ test('vault://: a lease that was revoked there is replaced when the system refus
   assert.equal(await references.hasChanged(`vault://${password}`, new Secret(secret)), true)
   assert.ok(!bao.database.accepts(user, secret))
   assert.ok(bao.database.accepts(await read(username), await read(password)))
+})
+
+test('vault://: a lease that still stands is not given up when a system refuses something', async (t) => {
+  const { bao, clock, open, asked } = await world(t)
+  const { references, read } = open()
+  const secret = await read(password)
+  clock.forward(10_000)
+  assert.equal(await references.hasChanged(`vault://${password}`, new Secret(secret)), false)
+  assert.deepEqual([await read(password), bao.leases.standing().length], [secret, 1])
+  assert.deepEqual(ofLeases(asked()), [creds, 'PUT sys/leases/lookup'])
 })
 
 test('vault://: a lease that cannot be renewed is not', async (t) => {

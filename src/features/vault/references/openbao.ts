@@ -11,7 +11,8 @@ type Parts = {
   readonly send: Send & { readonly close: () => Promise<void> }
   readonly url: string
   readonly namespace?: string | undefined
-  readonly token: Secret
+  /** Asked for each request. @throws Unreadable */
+  readonly token: () => Secret
   /** What may be read of key-value engines (version 2): see `kvRule`. */
   readonly kv: readonly string[]
   /** Paths that are read as they are and answer with a lease. */
@@ -25,7 +26,7 @@ export function makeOpenBaoSource(parts: Parts): Source<ReferenceOf<'vault'>> {
   const client = makeVaultClient(parts)
   const rules = parts.kv.map(kvRule)
   const leases = makeLeases({ client, now, documentIn })
-  const token = makeTokenKeeper({ client, now })
+  const token = makeTokenKeeper({ client, now, token: parts.token })
   const ruleFor = (path: string) =>
     rules.filter(({ allows }) => allows(path)).sort((a, b) => b.mount.length - a.mount.length)[0]
 

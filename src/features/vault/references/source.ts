@@ -27,7 +27,7 @@ export type Source<R extends Reference> = {
   readonly documentOf: (reference: R) => string
   /** Reads it now. @throws Unreadable */
   readonly fetch: (reference: R) => Promise<Document>
-  /** Told that what was read is no good any more: the next `fetch` must not answer with the same. */
+  /** Told that what was read may be no good any more: the next `fetch` answers with what is good. @throws Unreadable */
   readonly forget?: (reference: R) => Promise<void>
   /** Keeps alive what must be kept alive, such as tokens. Called every few seconds. */
   readonly tend?: () => Promise<void>
