@@ -285,6 +285,8 @@ const own: readonly EventCode[] = [
   'log.gap',
   'log.signer-changed',
   'log.witness-contradicts',
+  'log.sink-failed',
+  'log.sink-recovered',
   'server.started',
   'server.stopped',
   'vault.rekey-started',
