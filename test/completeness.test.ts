@@ -284,6 +284,8 @@ const own: readonly EventCode[] = [
   'log.clock-accepted',
   'log.gap',
   'log.signer-changed',
+  'log.sink-failed',
+  'log.sink-recovered',
   'log.witness-contradicts',
   'log.sink-failed',
   'log.sink-recovered',
