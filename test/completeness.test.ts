@@ -294,6 +294,8 @@ const own: readonly EventCode[] = [
   'log.sink-failed',
   'log.sink-recovered',
   'log.witness-contradicts',
+  'log.sink-failed',
+  'log.sink-recovered',
   'server.started',
   'server.stopped',
   'vault.rekey-started',
