@@ -168,7 +168,7 @@ testOnEach(
     await log.append({ code: 'login.failed', detail: { username: 'bob', remoteAddress: '192.0.2.8' } })
     const leaves = await Promise.all([0, 1, 2, 3, 4, 5].map(async (i) => (await log.read(i)).leaf))
 
-    assert.deepEqual(await log.forget(ada, ['ada "the first"', 'ada@example.org', '192.0.2.7']), {
+    assert.deepEqual(await log.forget(ada, ['Ada "The First"', 'ada@example.org', '192.0.2.7']), {
       index: 6,
       details: 3,
     })
