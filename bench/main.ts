@@ -17,6 +17,8 @@ const benches: Readonly<Record<string, (print: Print, options: Options) => Promi
   estate: async (print, { quick, assets = quick ? 20_000 : 1_000_000, postgres }) =>
     (await import('./estate.ts')).benchEstate(print, { assets, postgres }),
   sync: async (print, { quick }) => (await import('./sync.ts')).benchSync(print, { devices: quick ? 1_000 : 20_000 }),
+  backup: async (print, { quick }) =>
+    (await import('./backup.ts')).benchBackup(print, { rows: quick ? 20_000 : 250_000 }),
   start: async (print, { quick }) => (await import('./start.ts')).benchStart(print, { quick }),
 }
 const usage = `npm run bench -- <name …>|all [--quick] [--assets N] [--postgres], where a name is one of ${Object.keys(benches).join(', ')}`

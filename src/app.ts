@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { openBackups } from './backup.ts'
 import type { Config } from './config.ts'
 import { sinksOf } from './config-sinks.ts'
 import { connectors } from './connectors/index.ts'
-import type { Action, Resource } from './core/action.ts'
+import type { Action, Context, Resource } from './core/action.ts'
 import type { Subject } from './core/connector.ts'
+import { Problem } from './core/problem.ts'
 import { makeHttpDoor } from './doors/http/door.ts'
 import { makeMcpDoor } from './doors/mcp/door.ts'
 import { makeSchedule } from './doors/schedule/schedule.ts'
@@ -17,6 +19,9 @@ import type { AuditEvent } from './features/audit/event.ts'
 import { type AuditLog, openLog } from './features/audit/log.ts'
 import { auditMigrations } from './features/audit/migrations.ts'
 import type { Keep } from './features/audit/retention-policy.ts'
+import { backupActions } from './features/backups/actions.ts'
+import type { Backups } from './features/backups/backups.ts'
+import { backupsMigrations } from './features/backups/migrations.ts'
 import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
@@ -55,9 +60,10 @@ import type { Database } from './lib/db/database.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { makeHttp } from './lib/http-client.ts'
 import type { Log } from './lib/log.ts'
-import type { RootKey } from './lib/root-keys.ts'
+import { type RootKey, ringOf } from './lib/root-keys.ts'
 import { makeMetrics } from './metrics.ts'
 import { openReferences } from './referencing.ts'
+import { imageSource } from './storage.ts'
 import { makeReceiver, makeRefusalRecords } from './strangers.ts'
 
 export const migrations = [
@@ -70,6 +76,7 @@ export const migrations = [
   ...connectionsMigrations,
   ...exportsMigrations,
   ...usageMigrations,
+  ...backupsMigrations,
 ]
 
 type Parts = {
@@ -92,6 +99,7 @@ export type App = Awaited<ReturnType<typeof makeApp>>
 export async function makeApp(parts: Parts) {
   const rooms = await openRooms(parts)
   await rooms.exports.init()
+  await rooms.backups.recover()
   return { ...rooms, ...openDoors(parts, rooms) }
 }
 
@@ -158,44 +166,23 @@ async function openRooms(parts: Parts) {
     findPrincipal: identity.findPrincipal,
     late: () => ({ actions, invoke, system }),
   })
-  const actions = listActions({
-    inventory,
-    findings,
-    connections,
-    vault,
-    rekey: parts.makeRekey?.(audit),
-    identity,
-    usage,
-    policy,
-    approvals,
-    audit,
-    exports,
-  })
+  const source = () => imageSource(config, ringOf(rootKey).current())
+  const backups = openBackups({ ...parts, source, log: audit, record, report: log })
+  const own = { vault, identity, usage, policy, approvals, audit, exports, backups }
+  const actions = listActions({ inventory, findings, connections, rekey: parts.makeRekey?.(audit), ...own })
   await policy.load(actions)
   await connections.refreshWritable()
   const gate = openGate({ actions, policy, approvals, limiter, usage, connections, redact, record, recordRefusal, log })
   const invoke = metrics.counted(gate.invoke, gate.catalog)
-  const guards = { vault, references, audit, identity, limiter, usage, policy, approvals }
   const records = { record, recordDelivery, settle, redact }
-  return {
-    ...gate,
-    invoke,
-    metrics,
-    ...guards,
-    ...records,
-    inventory,
-    findings,
-    connections,
-    exports,
-    system,
-    actions,
-    log,
-  }
+  const systems = { inventory, findings, connections, references }
+  return { ...gate, invoke, metrics, ...own, limiter, ...records, ...systems, system, actions, log }
 }
 
 /** The ways in. */
 function openDoors(parts: Parts, rooms: Open) {
-  const { audit, identity, limiter, connections, exports, actions, invoke, visible, check, record, log } = rooms
+  const { audit, identity, limiter, connections, exports, backups, actions, invoke, visible, check, record, log } =
+    rooms
   const { redact } = rooms
   const mcp = makeMcpDoor({ actions, invoke, visible, limit: limiter.take, redact, version: parts.version, log })
   const http = makeHttpDoor({
@@ -209,6 +196,7 @@ function openDoors(parts: Parts, rooms: Open) {
     audit: { checkpoint: () => audit.checkpoint(), tile: (path) => audit.tile(`tile/${path}`), vkey: audit.vkey },
     receive: makeReceiver(connections, record, rooms.recordDelivery),
     exportFile: exports.openFile,
+    backupFile: backups.openFile,
     metrics: { render: () => rooms.metrics.render(rooms), tokenHash: rooms.metrics.tokenHash },
     health: { ready: () => readiness(parts.database) },
     rateLimitHeaders,
@@ -220,6 +208,7 @@ function openDoors(parts: Parts, rooms: Open) {
   const due = {
     connections: connections.syncs,
     exports: { due: exports.plans.due, sweep: exports.sweep },
+    backups,
     retention: rooms.audit.retention,
   }
   const schedule = makeSchedule({ ...due, invoke, systemPrincipal: rooms.system, log })
@@ -258,25 +247,48 @@ type Acting = {
   readonly approvals: ReturnType<typeof makeApprovals>
   readonly audit: AuditLog
   readonly exports: Exports
+  readonly backups: Backups
 }
 
 function listActions(rooms: Acting): readonly Action[] {
-  const { inventory, findings, connections, vault, rekey, identity, usage, policy, approvals, audit, exports } = rooms
+  const { inventory, findings, connections, vault, rekey, identity, usage, policy, approvals, audit } = rooms
+  const { exports, backups } = rooms
+  const secrets = vaultActions({ vault, rekey })
   const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
     ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
     ...findingActions({ findings, ...naming }),
     ...briefActions({ inventory, connectionName: nameOf(connections) }),
-    ...connectionActions({ connections }),
-    ...vaultActions({ vault, rekey }),
+    ...connectionActions({ connections, mayRefer: makeMayRefer(policy, secrets) }),
+    ...secrets,
     ...identityActions(identity),
     ...usageActions(usage),
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
     ...approvalActions({ approvals }),
-    ...auditActions({ log: audit }),
+    ...auditActions({ log: { ...audit, forget: makeForgetting(audit, usage) } }),
     ...exportActions({ exports }),
+    ...backupActions({ backups }),
     ...connectors.flatMap((connector) => connector.actions),
   ]
+}
+
+/** Whoever may store secrets may also say where one is kept. A call that had to be approved was approved as a whole. */
+function makeMayRefer(policy: ReturnType<typeof makePolicy>, secrets: readonly Action[]) {
+  const put = secrets.find(({ name }) => name === 'vault.secrets.put')
+  return ({ principal, door }: Context): void => {
+    const resource = { type: 'secret', id: '*' }
+    const effect = put && policy.decide({ principal, action: put, resource, approved: true, door }).effect
+    if (effect !== 'permit')
+      throw new Problem('denied', 'Only whoever may store secrets may give a credential by reference')
+  }
+}
+
+/** Erases a person where what was done is kept: first the habits, whose departures are events, then the log. */
+function makeForgetting(audit: AuditLog, usage: Usage): AuditLog['forget'] {
+  return async (principal, texts) => {
+    await usage.forget(principal)
+    return audit.forget(principal, texts)
+  }
 }
 
 function openFindings(

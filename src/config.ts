@@ -11,6 +11,7 @@ import {
   RetentionError,
   retentionConflict,
 } from './features/audit/retention-policy.ts'
+import { nextTimes } from './lib/cron.ts'
 import { NoteError } from './lib/signed-note.ts'
 import { type Policy, parsePolicy } from './lib/tlog-policy.ts'
 
@@ -89,6 +90,19 @@ export const settings = {
     .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/, 'must look like atlas.example.org/audit')
     .optional(),
   ATLAS_AUDIT_POLICY: z.string().transform(toPolicy).optional(),
+  ATLAS_BACKUP_DIR: z
+    .string()
+    .min(1)
+    .transform((path) => resolve(path))
+    .optional(),
+  ATLAS_BACKUP_SCHEDULE: z
+    .string()
+    .refine(
+      (text) => nextTimes(text, new Date(), 1).length > 0,
+      'must be five cron fields (minute hour day month weekday, UTC)',
+    )
+    .optional(),
+  ATLAS_BACKUP_KEEP: z.coerce.number().int().min(1).max(1000).default(7),
   ATLAS_AUDIT_RETENTION: retention(parseEntryRetention).optional(),
   ATLAS_AUDIT_DETAIL_RETENTION: retention(parseDetailRetention).optional(),
   ...sinkSettings,

@@ -49,6 +49,14 @@ const local: Local = {
     verify: async (files) => (await import('./recovery.ts')).verifyKit(config(), files),
     recover: async (files, keyFile) => (await import('./recovery.ts')).recover(files, keyFile),
   },
+  backups: {
+    make: async (order) => (await import('./backup-local.ts')).backupHere(config(), order, version),
+    verify: async (order) => (await import('./restore.ts')).verifyBackup(config(), order),
+    restore: async ({ isDrill, ...order }) => {
+      const { drill, restore } = await import('./restore.ts')
+      return (isDrill ? drill : restore)(config(), order)
+    },
+  },
   async readFernet(file, keyFile) {
     return (await import('./fernet-store.ts')).readFernetStore(file, keyFile)
   },

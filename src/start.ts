@@ -17,7 +17,17 @@ import { settleRootKey, tidyFileKey } from './root-key-settle.ts'
 import { askProvider, unseal } from './sealed.ts'
 import { asStartError, sealedSource } from './sealed-source.ts'
 import { StartError } from './start-error.ts'
-import { hold, keyPath, type Opening, openDatabase, openRootKey, say, unknownKey, unreachable } from './storage.ts'
+import {
+  hold,
+  keyPath,
+  type Opening,
+  openDatabase,
+  openRootKey,
+  removeRestoreCopy,
+  say,
+  unknownKey,
+  unreachable,
+} from './storage.ts'
 
 type Opened = {
   readonly app: App
@@ -117,6 +127,7 @@ async function openApp(config: Config, version: string, unsealed?: Opening): Pro
   const close = async (): Promise<void> => {
     await app?.mcp.close()
     await app?.exports.close()
+    await app?.backups.close()
     await app?.connections.close()
     await app?.identity.close()
     await app?.vault.close()
@@ -126,6 +137,7 @@ async function openApp(config: Config, version: string, unsealed?: Opening): Pro
     await release()
   }
   try {
+    if (!config.ATLAS_DATABASE_URL) removeRestoreCopy(config)
     await database.ping().catch((error: unknown) => {
       throw unreachable(error)
     })

@@ -1,8 +1,9 @@
 import type { KeyObject } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { type Database, openPostgres, openSqlite, type PostgresTarget, UnknownKey } from './lib/db/database.ts'
+import type { ImageSource } from './lib/db/image-writer.ts'
 import { type Alone, holdFolder, holdPostgres, InUse } from './lib/db/presence.ts'
 import { createKeyFile } from './lib/root-key.ts'
 import { environmentSource, fileSource, type KeySource } from './root-key-source.ts'
@@ -18,6 +19,13 @@ export function say(text: string): void {
 
 export const keyPath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'root.key')
 export const filePath = (config: Config): string => join(config.ATLAS_DATA_DIR, 'atlas.db')
+/** Where a restore builds the file before it takes its name. */
+export const restoreCopy = (config: Config): string => `${filePath(config)}.restore`
+
+/** What a restore that was killed has left. Whoever calls this holds the folder. */
+export function removeRestoreCopy(config: Config): void {
+  for (const end of ['', '-journal', '-wal', '-shm']) rmSync(restoreCopy(config) + end, { force: true })
+}
 
 /** Where the root key of this configuration comes from. */
 export function keySource(config: Config): KeySource {
@@ -112,6 +120,13 @@ export function openDatabase(config: Config, rootKey: KeyObject): Database {
     if (error instanceof TypeError) throw badUrl(error)
     throw error instanceof UnknownKey ? unknownKey(config, error) : error
   }
+}
+
+/** The same database, for a thread that reads all of it. The worker that takes the key zeroes its own copy. */
+export function imageSource(config: Config, rootKey: KeyObject): ImageSource {
+  const target = targetOf(config)
+  if (target) return { dialect: 'postgres', ...target }
+  return { dialect: 'sqlite', path: filePath(config), key: rootKey.export() }
 }
 
 export function unknownKey(config: Config, cause: Error): StartError {

@@ -20,11 +20,11 @@ const rooms: Record<string, readonly string[]> = {
 /** Which npm packages a room may import. A new one needs a line in docs/dependencies.md. */
 const packages: Record<string, readonly string[]> = {
   core: ['zod'],
-  lib: ['zod', 'kysely', 'better-sqlite3-multiple-ciphers', 'pg', 'pino', 'saxes', 'undici'],
+  lib: ['zod', 'kysely', 'better-sqlite3-multiple-ciphers', 'croner', 'pg', 'pino', 'saxes', 'undici'],
   'features/*': ['zod', 'kysely'],
   'features/policy': ['zod', 'kysely', '@cedar-policy/cedar-wasm'],
   'features/connections': ['zod', 'kysely', 'croner'],
-  'features/exports': ['zod', 'kysely', 'croner', 'yazl'],
+  'features/exports': ['zod', 'kysely', 'yazl'],
   connectors: ['zod'],
   gate: [],
   'doors/http': ['fastify', 'zod'],

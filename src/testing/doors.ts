@@ -224,6 +224,7 @@ export function testDoors({ config = {}, parts = {}, limit = 1_000_000, actions 
       vkey: 'atlas+00000000+AAAA',
     },
     exportFile: async () => undefined,
+    backupFile: async () => undefined,
     health: { ready: async () => ({ database: true }) },
     metrics: { render: async () => 'atlas_up 1\n' },
     rateLimitHeaders: (state) => ({

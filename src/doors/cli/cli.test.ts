@@ -146,6 +146,7 @@ test('doctor says for each check whether it holds, also to who may not see every
     '✔ audit witnesses',
     '✔ audit sinks',
     '✔ secrets',
+    '! backups',
     '✔ incident',
     '✔ connection lab',
   ])
@@ -155,6 +156,7 @@ test('doctor says for each check whether it holds, also to who may not see every
     '! audit witnesses',
     '! audit sinks',
     '! secrets',
+    '! backups',
     '! incident',
     '✔ connection lab',
   ])

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { auditHealth, compareClock, showChecks, sinkHealth } from './doctor.ts'
+import { auditHealth, backupHealth, compareClock, showChecks, sinkHealth } from './doctor.ts'
 
 test('a clock is compared in both directions, and the second that a header cannot say does not count', () => {
   const here = Date.parse('2026-11-26T12:00:00.000Z')
@@ -41,6 +41,34 @@ test('the audit log fares ill when the clock is behind or a witness does not cos
   ]
   for (const [status, state, says] of cases) {
     const result = auditHealth(status)
+    assert.equal(result.state, state, String(says))
+    assert.match(result.detail, says)
+  }
+})
+
+test('backups fare ill when the newest failed, planned ones were missed, or there is none and none is planned (claims: A27)', () => {
+  const now = Date.parse('2026-11-26T12:00:00.000Z')
+  const made = {
+    items: [{ state: 'ready' }],
+    schedule: '0 2 * * *',
+    isLate: false,
+    lastMadeAt: '2026-11-26T02:00:00.000Z',
+  }
+  const failed = { state: 'failed', problem: 'The disk is full' }
+  const cases: [answer: Parameters<typeof backupHealth>[0], state: string, says: RegExp][] = [
+    [made, 'ok', /^the last one was made .*\(10 hours ago\); planned: 0 2 \* \* \*$/],
+    [{ ...made, isLate: true }, 'warn', /10 hours ago\), and planned ones were missed .* atlas backup$/],
+    [
+      { ...made, items: [failed, ...made.items] },
+      'warn',
+      /^the newest one failed: The disk is full; the last one was made/,
+    ],
+    [{ ...made, schedule: null }, 'ok', /none is planned/],
+    [{ items: [], schedule: '0 2 * * *', isLate: false, lastMadeAt: null }, 'ok', /^none was made yet; planned/],
+    [{ items: [], schedule: null, isLate: false, lastMadeAt: null }, 'warn', /ATLAS_BACKUP_SCHEDULE/],
+  ]
+  for (const [answer, state, says] of cases) {
+    const result = backupHealth(answer, now)
     assert.equal(result.state, state, String(says))
     assert.match(result.detail, says)
   }

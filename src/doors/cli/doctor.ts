@@ -31,6 +31,7 @@ export async function diagnose(shell: Shell, now: () => number): Promise<{ ok: b
   add('audit witnesses', await attempt(async () => auditHealth(await client.get('/audit/status'))))
   add('audit sinks', await attempt(async () => sinkHealth(await client.get('/audit/status'))))
   add('secrets', await attempt(() => checkRotation(client)))
+  add('backups', await attempt(async () => backupHealth(await client.get('/backups'), now())))
   add('incident', await attempt(() => checkIncident(client)))
   for (const { name, ...result } of await checkConnections(client)) add(name, result)
   return end()
@@ -105,6 +106,20 @@ export function auditHealth({ clockBehindSeconds, witnesses }: Json): Result {
   const bad = asked.filter(({ fault }) => fault !== null)
   if (bad.length > 0) return fail(bad.map(({ name, fault }) => `${cell(name)}: ${cell(fault)}`).join(', '))
   return ok(asked.length === 0 ? 'none configured' : `${asked.length} cosigned`)
+}
+
+/** When the last backup was made, and whether those that were planned are. */
+export function backupHealth({ items, schedule, isLate, lastMadeAt }: Json, now: number): Result {
+  const { state, problem } = (items as Json[])[0] ?? {}
+  const last =
+    typeof lastMadeAt === 'string'
+      ? `the last one was made ${cell(lastMadeAt)}${ago(lastMadeAt, now)}`
+      : 'none was made yet'
+  if (state === 'failed') return warn(`the newest one failed: ${cell(problem)}; ${last}`)
+  if (isLate === true) return warn(`${last}, and planned ones were missed (${cell(schedule)}). Try: atlas backup`)
+  if (schedule !== null) return ok(`${last}; planned: ${cell(schedule)}`)
+  const none = `${last}, and none is planned. Set ATLAS_BACKUP_SCHEDULE (docs/operate/backup.md)`
+  return lastMadeAt === null ? warn(none) : ok(none)
 }
 
 type SinkHealth = { name: string; lagEntries: number; lagSeconds: number; fault: string | null; isStopped: boolean }

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import type { Secret } from '../../core/secret.ts'
 import { CliError, type Client, type Json, makeClient } from './client.ts'
 import { addAudit } from './commands/audit.ts'
+import { addBackup } from './commands/backup.ts'
 import { addConnections } from './commands/connections.ts'
 import { addExports } from './commands/exports.ts'
 import { addFindings } from './commands/findings.ts'
@@ -51,10 +52,20 @@ export type Local = {
     readonly verify: (files: readonly string[]) => Promise<Json>
     readonly recover: (files: readonly string[], keyFile: string) => Promise<Json>
   }
+  /** Backups without a server: made from the data that is configured here, checked, and put back. */
+  readonly backups: {
+    /** Undefined when the data is a server's, or not here. */
+    readonly make: (order: { file?: string; progress: Tell }) => Promise<Json | undefined>
+    readonly verify: (order: { file: string; vkeyFile?: string; progress: Tell }) => Promise<Json>
+    readonly restore: (order: { file: string; vkeyFile?: string; isDrill: boolean; progress: Tell }) => Promise<Json>
+  }
   /** Reads a store of Fernet tokens; `failed` are those that the key does not open. */
   readonly readFernet: (file: string, keyFile: string) => Promise<FernetStore>
   readonly serveStdio: (options: { url: string; token: string }) => Promise<void>
 }
+
+/** Told how far something is. */
+type Tell = (text: string) => void
 
 export type FernetStore = {
   readonly secrets: readonly { readonly name: string; readonly value: Secret }[]
@@ -120,6 +131,7 @@ export function addCommands(program: Command, shell: Shell): void {
   addTokens(program, shell)
   addPolicy(program, shell)
   addAudit(program, shell)
+  addBackup(program, shell)
 }
 
 function makeShell(program: Command, env: NodeJS.ProcessEnv, local: Local): Shell {

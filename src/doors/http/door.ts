@@ -5,7 +5,7 @@ import { type EventCode, tokenEvents } from '../../gate/events.ts'
 import { newId } from '../../lib/ids.ts'
 import { answerBrokenConnection, answerExpectation, sendProblem } from './answer.ts'
 import { auditFileRoutes } from './audit-files.ts'
-import { exportRoute } from './exports.ts'
+import { fileRoutes } from './files.ts'
 import { makeGuard } from './guard.ts'
 import { healthRoutes } from './health.ts'
 import { mcpRoute } from './mcp-endpoint.ts'
@@ -54,7 +54,7 @@ export function makeHttpDoor(parts: HttpDoorParts): { app: FastifyInstance; rout
     openapiRoute(parts),
     ...auditFileRoutes(parts),
     ...webhookRoutes(parts),
-    exportRoute(parts),
+    ...fileRoutes(parts),
     ...(mcp ? [mcpRoute(mcp, config)] : []),
     ...restRoutes(parts),
   ]

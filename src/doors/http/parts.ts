@@ -53,6 +53,8 @@ export type HttpDoorParts = {
   }
   /** The file of an export whose download the gate has let through; undefined when it is no longer there. */
   readonly exportFile: (id: string) => Promise<FileHandle | undefined>
+  /** The same for a backup. */
+  readonly backupFile: (id: string) => Promise<FileHandle | undefined>
   /** Whether each part of the server can work: `true`, `false`, or a short word for why not. Never a secret or a path. */
   readonly health: { readonly ready: () => Promise<Readonly<Record<string, boolean | string>>> }
   /** The figures for Prometheus; `tokenHash` is the SHA-256 of the token that reads them. */

@@ -20,6 +20,7 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
     recovered: 0,
     swept: 0,
     plans: [] as string[],
+    isBackupDue: false as boolean | Error,
     isDue: false,
     kept: 0,
     keep: async () => {},
@@ -48,7 +49,19 @@ function world(t: TestContext, { everyMs = 10_000 } = {}) {
       },
     },
     retention: { isDue: async () => state.isDue },
+    backups: {
+      recover: async () => {},
+      due: async () => {
+        if (state.isBackupDue instanceof Error) throw state.isBackupDue
+        return state.isBackupDue
+      },
+    },
     async invoke(call, name, input) {
+      if (name === 'system.backups.create') {
+        state.isBackupDue = false
+        state.asked.push(`${call.door} ${call.principal.id} ${name}`)
+        return
+      }
       if (name === 'audit.retention.apply') {
         state.isDue = false
         state.kept++
@@ -239,4 +252,19 @@ test('findings are looked for when nothing waits to be read: at the start, after
   nudge()
   await until(() => state.judged === 4)
   assert.deepEqual(state.errors, [], 'somebody else was at it')
+})
+
+test('a backup that is due is asked for once, by Atlas itself, and a fault there keeps no sync waiting (claims: A27)', async (t) => {
+  const { state, schedule, nudge } = world(t)
+  state.isBackupDue = true
+  schedule.start()
+  await until(() => state.asked.length > 0)
+  nudge()
+  state.isBackupDue = new Error('no database')
+  state.queued = ['syn_1']
+  nudge()
+  await until(() => state.asked.length > 1)
+
+  assert.deepEqual(state.asked, ['schedule sys system.backups.create', 'schedule sys connections.syncs.run syn_1'])
+  assert.ok(state.errors.includes('The schedule could not look for a planned backup'))
 })

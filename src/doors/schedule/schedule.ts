@@ -26,6 +26,12 @@ type Parts = {
     /** Ends what is past its time. */
     readonly sweep: () => Promise<void>
   }
+  readonly backups?: {
+    /** Whether it is time for the next one. */
+    readonly due: () => Promise<boolean>
+    /** Ends what dead processes left. */
+    readonly recover: () => Promise<void>
+  }
   /** What the audit log no longer keeps. */
   readonly retention?: { readonly isDue: () => Promise<boolean> }
   readonly invoke: (call: Call, name: string, rawInput: unknown) => Promise<unknown>
@@ -79,6 +85,7 @@ export function makeSchedule(parts: Parts) {
     for (const connection of await connections.due())
       await start('connections.syncs.start', { connection, mode: 'auto' }, 'A due sync could not be queued')
     await lookForPlans(parts, start)
+    await lookForBackup(parts, start)
     keeper.soon()
     for (const sync of await connections.queued()) {
       if (running.size >= atOnce || stopping.signal.aborted) return
@@ -142,6 +149,16 @@ async function lookForPlans({ exports, log }: Parts, start: Start): Promise<void
       await start('exports.plans.run', { plan }, 'A planned export could not be started')
   } catch (error) {
     log.error({ err: error }, 'The schedule could not look for planned exports')
+  }
+}
+
+/** Nor must one here. */
+async function lookForBackup({ backups, log }: Parts, start: Start): Promise<void> {
+  try {
+    await backups?.recover()
+    if (await backups?.due()) await start('system.backups.create', {}, 'A planned backup could not be started')
+  } catch (error) {
+    log.error({ err: error }, 'The schedule could not look for a planned backup')
   }
 }
 

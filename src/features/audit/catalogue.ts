@@ -96,6 +96,32 @@ export const catalogue = {
     means: 'Every key is sealed for the new root key; the old one opens nothing any more.',
     fields: ['detail.rootKey'],
   },
+  'backup.started': {
+    title: 'A backup is being made',
+    means: 'Everything is about to be copied into a sealed file. Without this entry no backup is made.',
+    fields: ['resource', 'detail.file'],
+  },
+  'backup.created': {
+    title: 'A backup was made',
+    means: 'The file is complete, sealed and signed. The log in it ends at detail.logSize.',
+    fields: ['resource', 'detail.bytes', 'detail.sha256', 'detail.rows', 'detail.logSize', 'detail.file'],
+  },
+  'backup.failed': {
+    title: 'A backup was not made',
+    means: 'Nothing of it was kept.',
+    fields: ['resource', 'outcome', 'detail.reason'],
+  },
+  'backup.removed': {
+    title: 'An old backup was removed',
+    means: 'There were more than ATLAS_BACKUP_KEEP, so the oldest went.',
+    fields: ['resource'],
+  },
+  'backup.restored': {
+    title: 'The data were put back from a backup',
+    means:
+      'What happened after that backup is not in this log any more. The entry follows the last one that the backup held.',
+    fields: ['resource', 'detail.created', 'detail.logSize', 'detail.logRoot', 'detail.sha256'],
+  },
   'login.succeeded': {
     title: 'Somebody signed in',
     means: 'The name and the password were right; a token was given out.',

@@ -3,6 +3,7 @@ import type { Database, Db } from '../../lib/db/database.ts'
 import { makeOutbound } from '../../lib/outbound.ts'
 import type { RootKey } from '../../lib/root-keys.ts'
 import type { Policy } from '../../lib/tlog-policy.ts'
+import { attest } from './attest.ts'
 import { makeCheckpoints, sizeOf } from './checkpoints.ts'
 import { makeCommitter } from './commit.ts'
 import { draftOf } from './entry.ts'
@@ -94,6 +95,8 @@ export async function openLog(parts: LogParts) {
     rekey: makeRekey({ committer, now }),
     ...makeRun(presence, witnesses, sinks),
     isSigner,
+    /** Signs a text that is no checkpoint, for one purpose; see attest.ts. */
+    attest: (purpose: string, text: string) => attest(key, purpose, text),
     status: async () => ({
       ...(await statusOf(reader, lease, now())),
       witnesses: (await witnesses?.status()) ?? [],

@@ -1,4 +1,4 @@
-import { Cron } from 'croner'
+import { nextTimes } from '../../lib/cron.ts'
 
 const shortestMs = 15 * 60_000
 
@@ -14,12 +14,4 @@ export function scheduleFault(schedule: string, from: Date): string | undefined 
 /** When a schedule comes round next after `after`, or null when it never does. */
 export function nextTime(schedule: string, after: Date): Date | null {
   return nextTimes(schedule, after, 1)[0] ?? null
-}
-
-function nextTimes(schedule: string, after: Date, count: number): Date[] {
-  try {
-    return new Cron(schedule, { mode: '5-part', timezone: 'UTC', paused: true }).nextRuns(count, after)
-  } catch {
-    return []
-  }
 }

@@ -13,6 +13,7 @@ export const ownAreas = [
   'identity',
   'inventory',
   'policy',
+  'system',
   'vault',
 ] as const
 

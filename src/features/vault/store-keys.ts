@@ -67,36 +67,17 @@ export function keyRows(db: VaultDb) {
 function olderRows(db: VaultDb) {
   return {
     /** Versions with a value that are sealed under a retired key, in order, from the one after `after`. */
-    olderVersions: (find: { after?: Place | undefined; limit: number }): Promise<OlderRow[]> => {
-      const { after, limit } = find
-      let query = db
-        .selectFrom('secret_version as v')
-        .innerJoin('secret', 'secret.id', 'v.secret_id')
-        .innerJoin('vault_key as k', 'k.id', 'v.key_id')
-        .selectAll('secret')
-        .select(['v.version', 'v.key_id', 'v.wrapped', 'v.box', 'v.scheme'])
-        .where('k.state', '=', 'retired')
-        .where('v.wrapped', 'is not', null)
-        .orderBy('v.secret_id')
-        .orderBy('v.version')
-        .limit(limit)
-      if (after)
-        query = query.where((eb) =>
-          eb.or([
-            eb('v.secret_id', '>', after.secret),
-            eb.and([eb('v.secret_id', '=', after.secret), eb('v.version', '>', after.version)]),
-          ]),
-        )
-      return query.execute()
-    },
+    olderVersions: (find: Find): Promise<OlderRow[]> => sealed(db, find).where('k.state', '=', 'retired').execute(),
+    /** The same for all keys. */
+    sealedVersions: (find: Find): Promise<OlderRow[]> => sealed(db, find).execute(),
     /** Puts a version under another key. False when it was destroyed or moved meanwhile. */
     moveVersion: async (
       { id, version, key_id }: OlderRow,
-      sealed: Pick<VersionRow, 'key_id' | 'wrapped' | 'box'>,
+      values: Pick<VersionRow, 'key_id' | 'wrapped' | 'box'>,
     ): Promise<boolean> => {
       const done = await db
         .updateTable('secret_version')
-        .set(sealed)
+        .set(values)
         .where('secret_id', '=', id)
         .where('version', '=', version)
         .where('key_id', '=', key_id)
@@ -105,4 +86,26 @@ function olderRows(db: VaultDb) {
       return done.numUpdatedRows === 1n
     },
   }
+}
+
+type Find = { readonly after?: Place | undefined; readonly limit: number }
+
+function sealed(db: VaultDb, { after, limit }: Find) {
+  const query = db
+    .selectFrom('secret_version as v')
+    .innerJoin('secret', 'secret.id', 'v.secret_id')
+    .innerJoin('vault_key as k', 'k.id', 'v.key_id')
+    .selectAll('secret')
+    .select(['v.version', 'v.key_id', 'v.wrapped', 'v.box', 'v.scheme'])
+    .where('v.wrapped', 'is not', null)
+    .orderBy('v.secret_id')
+    .orderBy('v.version')
+    .limit(limit)
+  if (!after) return query
+  return query.where((eb) =>
+    eb.or([
+      eb('v.secret_id', '>', after.secret),
+      eb.and([eb('v.secret_id', '=', after.secret), eb('v.version', '>', after.version)]),
+    ]),
+  )
 }

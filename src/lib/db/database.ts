@@ -9,9 +9,11 @@ import { keptFileKey, ownFileKey } from './file-key.ts'
 // biome-ignore lint/complexity/noBannedTypes: no tables are known here
 export type Db = Kysely<{}>
 
+export type Dialect = 'sqlite' | 'postgres'
+
 export type Database = {
   readonly db: Db
-  readonly dialect: 'sqlite' | 'postgres'
+  readonly dialect: Dialect
   /** One transaction that no other process or caller using the same name runs at the same time. */
   // biome-ignore lint/complexity/noBannedTypes: no tables are known here
   exclusive<T>(name: string, run: (tx: Transaction<{}>) => Promise<T>): Promise<T>
@@ -70,20 +72,33 @@ function databaseOn(native: SqliteDatabase.Database): Database {
   }
 }
 
+/** A connection that only reads; the file must be there, and others may write to it meanwhile. */
+export function openSqliteReader(path: string, rootKey: Uint8Array): SqliteDatabase.Database {
+  return openNative(path, fileKeysOf(path, rootKey), { readonly: true, fileMustExist: true })
+}
+
 /** With the first of these keys that opens the file; without any, a plain one. Throws `UnknownKey`. */
-function openNative(path: string, fileKeys: readonly Buffer[] = []): SqliteDatabase.Database {
+function openNative(
+  path: string,
+  fileKeys: readonly Buffer[] = [],
+  options: SqliteDatabase.Options = {},
+): SqliteDatabase.Database {
   const [first, ...others] = fileKeys
   try {
-    return openWith(path, first)
+    return openWith(path, first, options)
   } catch (error) {
     if (!(error instanceof UnknownKey) || others.length === 0) throw error
-    return openNative(path, others)
+    return openNative(path, others, options)
   }
 }
 
-function openWith(path: string, fileKey: Buffer | undefined): SqliteDatabase.Database {
+function openWith(
+  path: string,
+  fileKey: Buffer | undefined,
+  options: SqliteDatabase.Options = {},
+): SqliteDatabase.Database {
   const isNew = path !== ':memory:' && !existsSync(path)
-  const native = new SqliteDatabase(path)
+  const native = new SqliteDatabase(path, options)
   try {
     if (fileKey) {
       native.pragma(`cipher='sqlcipher'`)

@@ -38,3 +38,10 @@ export async function migrate(database: Database, migrations: readonly Migration
     }
   })
 }
+
+/** Steps that have not run in this database. Changes nothing. */
+export async function missingSteps({ db }: Database, migrations: readonly Migration[]): Promise<Migration[]> {
+  const { rows } = await sql<{ id: number }>`select id from migration`.execute(db)
+  const done = new Set(rows.map(({ id }) => id))
+  return migrations.filter(({ id }) => !done.has(id))
+}

@@ -40,9 +40,17 @@ async function ready(shell: Shell, id: string): Promise<void> {
   }
 }
 
-/** Downloads to a temporary name beside the file, so that what has the file's name is complete and what it should be. */
+/** The file of an export; a name that the caller chose may replace a file. */
 export async function fetchFile(shell: Shell, id: string, output?: string): Promise<Json> {
-  const { response, name, size, digest } = await ask(shell, id)
+  const place = { output, mayReplace: output !== undefined }
+  return { ...(await download(shell, `/api/v1/exports/${encodeURIComponent(id)}/content`, place)), export: id }
+}
+
+type Place = { readonly output: string | undefined; readonly mayReplace: boolean }
+
+/** Downloads to a temporary name beside the file, so that what has the file's name is complete and what it should be. */
+export async function download(shell: Shell, from: string, { output, mayReplace }: Place): Promise<Json> {
+  const { response, name, size, digest } = await ask(shell, from)
   const path = output ?? name
   if (output === undefined && existsSync(path)) throw new CliError(`${path} exists; choose another name with -o`)
   const part = `${path}.${process.pid}.part`
@@ -66,8 +74,8 @@ export async function fetchFile(shell: Shell, id: string, output?: string): Prom
     const sha256 = hash.digest('hex')
     if (sha256 !== digest)
       throw new CliError('The file was changed on its way: its SHA-256 is not what the server says')
-    await keep(part, path, output !== undefined)
-    return { file: path, bytes, sha256, export: id }
+    await keep(part, path, mayReplace)
+    return { file: path, bytes, sha256 }
   } catch (error) {
     if (error instanceof CliError) throw error
     throw new CliError(`${path} was not written: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`)
@@ -82,8 +90,8 @@ async function keep(part: string, path: string, mayReplace: boolean): Promise<vo
   await (mayReplace ? rename(part, path) : link(part, path))
 }
 
-async function ask(shell: Shell, id: string) {
-  const response = await shell.client().fetch(`/api/v1/exports/${encodeURIComponent(id)}/content`)
+async function ask(shell: Shell, from: string) {
+  const response = await shell.client().fetch(from)
   const digest = /^sha-256=:([A-Za-z0-9+/]{43}=):$/.exec(response.headers.get('repr-digest') ?? '')?.[1]
   if (digest === undefined) throw new CliError('The server does not say what the file should be; it was not downloaded')
   return {
@@ -109,6 +117,6 @@ function decoded(text: string): string {
   }
 }
 
-function refuseMissingFolder(path: string): void {
+export function refuseMissingFolder(path: string): void {
   if (!existsSync(join(path, '..'))) throw new CliError(`The folder of ${path} does not exist`, 2)
 }
