@@ -118,8 +118,9 @@ function verdictOf<T>(check: () => T): T | Extract<Verdict, { ok: false }> {
 // --- the key and the checkpoint (C2SP signed-note, tlog-checkpoint) ---
 
 function readVkey(folder: string, expected: string | undefined): string {
-  const text = read(folder, 'vkey').toString('latin1')
-  if (!text.endsWith('\n') || text.indexOf('\n') !== text.length - 1) throw new Wrong('vkey', 'is not one line')
+  // Who copied the key by hand may have lost the end of its line.
+  const text = `${read(folder, 'vkey').toString('latin1').replace(/\n$/, '')}\n`
+  if (text.indexOf('\n') !== text.length - 1) throw new Wrong('vkey', 'is not one line')
   const vkey = text.slice(0, -1)
   if (expected !== undefined && vkey !== expected) throw new Wrong('vkey', 'is not the key that was expected')
   return vkey
