@@ -3,8 +3,9 @@ import { openBackups } from './backup.ts'
 import type { Config } from './config.ts'
 import { sinksOf } from './config-sinks.ts'
 import { connectors } from './connectors/index.ts'
-import type { Action, Resource } from './core/action.ts'
+import type { Action, Context, Resource } from './core/action.ts'
 import type { Subject } from './core/connector.ts'
+import { Problem } from './core/problem.ts'
 import { makeHttpDoor } from './doors/http/door.ts'
 import { makeMcpDoor } from './doors/mcp/door.ts'
 import { makeSchedule } from './doors/schedule/schedule.ts'
@@ -252,22 +253,42 @@ type Acting = {
 function listActions(rooms: Acting): readonly Action[] {
   const { inventory, findings, connections, vault, rekey, identity, usage, policy, approvals, audit } = rooms
   const { exports, backups } = rooms
+  const secrets = vaultActions({ vault, rekey })
   const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
   return [
     ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
     ...findingActions({ findings, ...naming }),
     ...briefActions({ inventory, connectionName: nameOf(connections) }),
-    ...connectionActions({ connections }),
-    ...vaultActions({ vault, rekey }),
+    ...connectionActions({ connections, mayRefer: makeMayRefer(policy, secrets) }),
+    ...secrets,
     ...identityActions(identity),
     ...usageActions(usage),
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
     ...approvalActions({ approvals }),
-    ...auditActions({ log: audit }),
+    ...auditActions({ log: { ...audit, forget: makeForgetting(audit, usage) } }),
     ...exportActions({ exports }),
     ...backupActions({ backups }),
     ...connectors.flatMap((connector) => connector.actions),
   ]
+}
+
+/** Whoever may store secrets may also say where one is kept. A call that had to be approved was approved as a whole. */
+function makeMayRefer(policy: ReturnType<typeof makePolicy>, secrets: readonly Action[]) {
+  const put = secrets.find(({ name }) => name === 'vault.secrets.put')
+  return ({ principal, door }: Context): void => {
+    const resource = { type: 'secret', id: '*' }
+    const effect = put && policy.decide({ principal, action: put, resource, approved: true, door }).effect
+    if (effect !== 'permit')
+      throw new Problem('denied', 'Only whoever may store secrets may give a credential by reference')
+  }
+}
+
+/** Erases a person where what was done is kept: first the habits, whose departures are events, then the log. */
+function makeForgetting(audit: AuditLog, usage: Usage): AuditLog['forget'] {
+  return async (principal, texts) => {
+    await usage.forget(principal)
+    return audit.forget(principal, texts)
+  }
 }
 
 function openFindings(

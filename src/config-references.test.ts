@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { makeCa } from '../simulators/lib/ca.ts'
 import { aliases, ConfigError, readConfig, settings } from './config.ts'
 import { Secret } from './core/secret.ts'
 
@@ -10,9 +11,16 @@ import { Secret } from './core/secret.ts'
 
 const planted = 'cGxhbnRlZC1zZWNyZXQtMDEyMzQ1Njc4OWFiY2RlZgo'
 /** Of each setting a value that it may have as a secret. */
-const samples = [planted, 'postgresql://atlas@db.example/planted']
+const samples = [
+  planted,
+  'postgresql://atlas@db.example/planted',
+  `whsec_${Buffer.alloc(32, 'planted').toString('base64')}`,
+]
+const client = makeCa().issue({ commonName: 'atlas', client: true })
 const sampleOf = (name: string) =>
-  samples.find((text) => settings[name as keyof typeof settings].safeParse(text).data instanceof Secret)
+  name === 'ATLAS_AUDIT_SYSLOG_KEY'
+    ? client.keyPem.trim()
+    : samples.find((text) => settings[name as keyof typeof settings].safeParse(text).data instanceof Secret)
 const secretSettings = Object.keys(settings).filter((name) => sampleOf(name) !== undefined)
 
 const vault = {
@@ -30,6 +38,20 @@ const aws = {
 const beside = (name: string): Record<string, string> => ({
   ...(name.startsWith('ATLAS_REFERENCE_VAULT_') && vault),
   ...(name.startsWith('ATLAS_REFERENCE_AWS_') && aws),
+  ...(name.startsWith('ATLAS_AUDIT_SYSLOG_') && {
+    ATLAS_AUDIT_SYSLOG: 'tls://logs.example:6514',
+    ATLAS_AUDIT_SYSLOG_CERT: client.certPem,
+  }),
+  ...(name.startsWith('ATLAS_AUDIT_WEBHOOK_') && {
+    ATLAS_AUDIT_WEBHOOK_URL: 'https://siem.example/atlas',
+    ATLAS_AUDIT_WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 'another').toString('base64')}`,
+  }),
+  ...(name.startsWith('ATLAS_AUDIT_S3_') && {
+    ATLAS_AUDIT_S3_BUCKET: 'https://bucket.s3.example',
+    ATLAS_AUDIT_S3_REGION: 'eu-central-1',
+    ATLAS_AUDIT_S3_ACCESS_KEY_ID: 'AKIA0000000000000000',
+    ATLAS_AUDIT_S3_LOCK_DAYS: '30',
+  }),
 })
 
 test('the settings that are secrets are found by what they become', () => {
@@ -58,7 +80,8 @@ for (const name of secretSettings)
     assert.equal(String(plain), '[secret]')
     const both = () => read({ [name]: text, [`${name}_FILE`]: file })
     assert.throws(both, (error) => error instanceof ConfigError && !error.message.includes(text))
-    // .env as well.
+    // .env as well, where a value has one line.
+    if (text.includes('\n')) return
     const envFile = join(folder, '.env')
     writeFileSync(envFile, `${name}=${text}\n`, { mode: 0o600 })
     const kept = readConfig(others, envFile)[name as keyof typeof settings]

@@ -291,6 +291,8 @@ const own: readonly EventCode[] = [
   'log.clock-accepted',
   'log.gap',
   'log.signer-changed',
+  'log.sink-failed',
+  'log.sink-recovered',
   'log.witness-contradicts',
   'server.started',
   'server.stopped',

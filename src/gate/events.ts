@@ -14,6 +14,7 @@ export const gateEvents = [
 /** What a call can leave besides, when it opens a connection: its secret may not open, its certificate may be another one. */
 export const connectionEvents = [
   'vault.integrity-failed',
+  'vault.reference-failed',
   'connection.certificate-changed',
   'connection.tls-failed',
   'connection.pin-mismatch',

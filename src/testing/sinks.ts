@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AuditLog, openLog } from '../features/audit/log.ts'
+import type { Keep } from '../features/audit/retention-policy.ts'
 import type { SinkSettings } from '../features/audit/sinks/sinks.ts'
 import type { Database } from '../lib/db/database.ts'
 import { testRootKey } from './databases.ts'
@@ -8,16 +9,21 @@ import { testRootKey } from './databases.ts'
 /** Looks and tries again so often that a test needs not wait. */
 export const fastPace = { lookMs: 20, retryMs: 20, longestRetryMs: 50, stopMs: 3_000 }
 
-type Options = { readonly sinks: SinkSettings; readonly now?: () => Date; readonly onFault?: (error: unknown) => void }
+type Options = {
+  readonly sinks: SinkSettings
+  readonly now?: () => Date
+  readonly onFault?: (error: unknown) => void
+  readonly keep?: Keep
+}
 
 /** Runs a started log with sinks, and stops it at the end, however that comes. */
 export async function withSinks<T>(
   database: Database,
-  { sinks, now = () => new Date(), onFault }: Options,
+  { sinks, now = () => new Date(), ...more }: Options,
   run: (log: AuditLog) => Promise<T>,
 ): Promise<T> {
   const settings = { ...sinks, pace: { ...fastPace, ...sinks.pace } }
-  const log = await openLog({ database, rootKey: testRootKey, now, sinks: settings, ...(onFault && { onFault }) })
+  const log = await openLog({ database, rootKey: testRootKey, now, sinks: settings, ...more })
   await log.start({ version: 'test' })
   try {
     return await run(log)

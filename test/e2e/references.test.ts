@@ -171,3 +171,29 @@ test('the environment and the disk are read only where the operator allowed it, 
   const ended = await atlas.stop()
   assert.deepEqual(findCanaries(values, [{ where: 'output', bytes: Buffer.from(ended.stdout + ended.stderr) }]), [])
 })
+
+test('who may connect systems but not store secrets cannot send what others keep to a host of their own (claims: C33)', async (t) => {
+  const netbox = await startNetbox({ seed: 5, devices: 1, vms: 0 })
+  t.after(netbox.stop)
+  const atlas = await startAtlas(t, { env: { ATLAS_REFERENCE_ENV: 'LAB_TOKEN', LAB_TOKEN: netbox.tokens.v2 } })
+  const signIn = async (username: string, role: string) => {
+    const password = 'Zw4-marmot-Quince-71-lattice'
+    await atlas.api('POST', '/users', { username, password, role })
+    return (await atlas.api<{ token: string }>('POST', '/login', { username, password }, 'none')).token
+  }
+  const [operator, admin] = [await signIn('olga', 'operator'), await signIn('ada', 'admin')]
+  const body = (name: string, credential: object) => ({
+    ...{ connector: 'netbox', name, schedule: null, caCertificate: netbox.caPem },
+    ...{ config: { url: netbox.url }, credential: { token: credential } },
+  })
+  const referred = { reference: 'env://LAB_TOKEN' }
+  const add = async (token: string, given: object, name: string) =>
+    (await atlas.ask('POST', '/api/v1/connections', { token, body: body(name, given) })).status
+
+  assert.equal(await add(operator, referred, 'lab'), 403)
+  assert.equal(await add(admin, referred, 'lab'), 200)
+  const moved = { token: operator, body: { config: { url: 'https://127.0.0.1:9' }, credential: { token: referred } } }
+  assert.equal((await atlas.ask('PATCH', '/api/v1/connections/lab', moved)).status, 403)
+  const staged = { token: operator, body: { credential: { token: referred } } }
+  assert.equal((await atlas.ask('POST', '/api/v1/connections/lab/credential', staged)).status, 403)
+})

@@ -62,7 +62,7 @@ async function assertUnknown({ folder, env, firstKey }: World): Promise<void> {
 }
 
 for (const dialect of ['SQLite', 'PostgreSQL'] as const) {
-  test(`${dialect}: no request fails while the root key changes, at 200 requests a second (SEC-ENC-5, claims: A41 A42)`, async (t) => {
+  test(`${dialect}: no request fails while the root key changes under load, 200 requests a second where the machine can (SEC-ENC-5, claims: A41 A42)`, async (t) => {
     const world = await makeWorld(t, dialect)
     const atlas = await startAtlas(t, world)
     const secrets: Secrets = new Map()
@@ -75,11 +75,12 @@ for (const dialect of ['SQLite', 'PostgreSQL'] as const) {
       took.push(Math.round(performance.now() - at))
       await sleep(700)
     }
+    const rate = load.perSecond()
     await load.end()
 
     assert.deepEqual(load.failures, [])
     t.diagnostic(
-      `${load.requests()} requests, none failed; p50 ${load.percentile(0.5)} ms, p95 ${load.percentile(0.95)} ms, slowest ${load.percentile(0.9999)} ms; changes took ${took.join(', ')} ms`,
+      `${load.requests()} requests, ${rate} a second, none failed; p50 ${load.percentile(0.5)} ms, p95 ${load.percentile(0.95)} ms, slowest ${load.percentile(0.9999)} ms; changes took ${took.join(', ')} ms`,
     )
     await assertWhole(atlas)
     await readBack(atlas, secrets)

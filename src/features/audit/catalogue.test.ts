@@ -52,6 +52,7 @@ test('every route and every action says which events it leaves, and all of them 
     '/docs/problems',
     '/health',
     '/livez',
+    '/metrics',
     '/readyz',
     '/setup',
   ])

@@ -1,26 +1,35 @@
 import { z } from 'zod'
-import { type Action, defineAction } from '../../core/action.ts'
+import { type Action, type Context, defineAction } from '../../core/action.ts'
+import { Secret } from '../../core/secret.ts'
 import { distrustReasons } from '../../lib/http-outcome.ts'
 import { connectionStates } from './connection.ts'
 import type { Connections } from './connections.ts'
-import { credentialActions } from './credential-actions.ts'
+import type { Credential } from './credential.ts'
+import { type CheckReferences, credentialActions } from './credential-actions.ts'
 import { Connection, ShownProblem } from './fields.ts'
 import { syncActions } from './sync-actions.ts'
 import { webhookActions } from './webhook-actions.ts'
 
-type Parts = { readonly connections: Connections }
+type Parts = {
+  readonly connections: Connections
+  /** Throws `denied` for whoever may not store secrets: a reference leads to what somebody else keeps, and a connection sends it away. */
+  readonly mayRefer: (context: Context) => void
+}
 
 /** Actions on connections, the kinds of systems they can be of, and their syncs. */
-export function connectionActions({ connections }: Parts): readonly Action[] {
+export function connectionActions({ connections, mayRefer }: Parts): readonly Action[] {
+  const check = (context: Context, credential: Credential | undefined) => {
+    if (Object.values(credential ?? {}).some((given) => !(given instanceof Secret))) mayRefer(context)
+  }
   return [
     listConnectors(connections),
     listConnections(connections),
-    addConnection(connections),
+    addConnection(connections, check),
     getConnection(connections),
-    editConnection(connections),
+    editConnection(connections, check),
     removeConnection(connections),
     checkConnection(connections),
-    ...credentialActions(connections),
+    ...credentialActions(connections, check),
     ...syncActions(connections),
     ...webhookActions(connections),
   ]
@@ -157,7 +166,7 @@ function listConnections(connections: Connections) {
   })
 }
 
-function addConnection(connections: Connections) {
+function addConnection(connections: Connections, check: CheckReferences) {
   return defineAction({
     name: 'connections.connections.add',
     title: 'Add a connection',
@@ -178,7 +187,10 @@ function addConnection(connections: Connections) {
     }),
     output: ConnectionView,
     resource: all,
-    run: async (input) => writable(await connections.add(input)),
+    run: async (input, context) => {
+      check(context, input.credential)
+      return writable(await connections.add(input))
+    },
   })
 }
 
@@ -196,7 +208,7 @@ function getConnection(connections: Connections) {
   })
 }
 
-function editConnection(connections: Connections) {
+function editConnection(connections: Connections, check: CheckReferences) {
   return defineAction({
     name: 'connections.connections.edit',
     title: 'Edit a connection',
@@ -219,7 +231,10 @@ function editConnection(connections: Connections) {
     }),
     output: ConnectionView,
     resource: one,
-    run: async ({ connection, ...change }) => writable(await connections.edit(connection, change)),
+    run: async ({ connection, ...change }, context) => {
+      check(context, change.credential)
+      return writable(await connections.edit(connection, change))
+    },
   })
 }
 

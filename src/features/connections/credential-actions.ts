@@ -1,11 +1,15 @@
 import { z } from 'zod'
-import { type Action, defineAction } from '../../core/action.ts'
+import { type Action, type Context, defineAction } from '../../core/action.ts'
 import type { Connections } from './connections.ts'
+import type { Credential } from './credential.ts'
 import { Connection, ShownProblem } from './fields.ts'
 
+/** Throws `denied` when a credential is given by reference and the caller may not. */
+export type CheckReferences = (context: Context, credential: Credential | undefined) => void
+
 /** The actions on a connection's next credential: stage, check, promote, discard. */
-export function credentialActions(connections: Connections): readonly Action[] {
-  return [stage(connections), check(connections), promote(connections), discard(connections)]
+export function credentialActions(connections: Connections, allowed: CheckReferences): readonly Action[] {
+  return [stage(connections, allowed), check(connections), promote(connections), discard(connections)]
 }
 
 const resource = ({ connection }: { connection: string }) => ({ type: 'connection', id: connection })
@@ -20,7 +24,7 @@ const Outcome = z.object({
   problem: ShownProblem.optional(),
 })
 
-const stage = (connections: Connections) =>
+const stage = (connections: Connections, allowed: CheckReferences) =>
   defineAction({
     name: 'connections.credentials.stage',
     title: "Stage a connection's next credential",
@@ -37,9 +41,10 @@ const stage = (connections: Connections) =>
     }),
     output: z.object({ fields }),
     resource,
-    run: async ({ connection, credential }) => ({
-      fields: await connections.nextCredential.stage(connection, credential),
-    }),
+    run: async ({ connection, credential }, context) => {
+      allowed(context, credential)
+      return { fields: await connections.nextCredential.stage(connection, credential) }
+    },
   })
 
 const check = (connections: Connections) =>

@@ -286,7 +286,7 @@ testOnEach('changes at the same moment each see what the one before left', toyMi
 
 testOnEach('a pin is 64 hex digits in any spelling, and stored in one', toyMigrations, async (database, t) => {
   const { connections } = await open(t, database)
-  const actions = connectionActions({ connections })
+  const actions = connectionActions({ connections, mayRefer: () => {} })
   const edit = actions.find(({ name }) => name === 'connections.connections.edit')
   const parse = (certificatePin: string) =>
     (edit?.input.safeParse({ connection: 'x', certificatePin }).data as { certificatePin?: string })?.certificatePin

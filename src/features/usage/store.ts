@@ -92,6 +92,12 @@ export async function listAnomalies(db: Db, { kind, credential, limit, cursor }:
   return rows.execute()
 }
 
+/** What is known of a principal's sign-ins, and what departed. */
+export async function forgetPrincipal(db: Db, principal: string): Promise<void> {
+  await tables(db).deleteFrom('usage_baseline').where('credential', '=', principal).execute()
+  await tables(db).deleteFrom('usage_anomaly').where('principal_id', '=', principal).execute()
+}
+
 export async function forgetBefore(db: Db, at: string): Promise<void> {
   await tables(db).deleteFrom('usage_baseline').where('last_at', '<', at).execute()
   await tables(db).deleteFrom('usage_anomaly').where('detected_at', '<', at).execute()

@@ -9,6 +9,7 @@ import {
   claimAnomaly,
   type Filter,
   forgetBefore,
+  forgetPrincipal,
   listAnomalies,
   readBaselines,
   releaseAnomaly,
@@ -91,6 +92,11 @@ export function makeUsage(parts: Parts) {
       await flushOrLog()
     },
     list: (filter: Filter) => list(database, filter),
+    /** After what was noted of the principal is merged, so that it does not come back. */
+    async forget(principal: string): Promise<void> {
+      await flush()
+      await forgetPrincipal(database.db, principal)
+    },
   }
 }
 

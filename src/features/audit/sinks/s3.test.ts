@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sql } from 'kysely'
 import { startLockedBucket } from '../../../../simulators/audit-receivers/s3.ts'
 import { startWebhookReceiver } from '../../../../simulators/audit-receivers/webhook.ts'
 import { Secret } from '../../../core/secret.ts'
@@ -89,24 +88,28 @@ testOnEach(
   },
 )
 
-test('of a log whose beginning was pruned a new bucket gets what is left, and the upper levels whole', async (t) => {
+test('of a log whose beginning was pruned a new bucket gets what is left, which verifies; others begin there too', async (t) => {
   const [bucket, webhook] = [await bucketOf(t), await startWebhookReceiver()]
   t.after(webhook.stop)
   const db = await freshSqlite(t, auditMigrations)
   await withSinks(db, { sinks: {} }, (log) => appendMany(log, 900))
-  await sql`delete from audit_entry where idx < 512`.execute(db.db)
+  const ahead = 400 * 86_400_000
+  const now = () => new Date(Date.now() + ahead)
+  for (const { clock } of [bucket, webhook]) clock.forward(ahead)
   const secrets = webhook.secrets.map((secret) => new Secret(secret))
   const sinks = { ...to(bucket), webhook: { url: webhook.url, ca: webhook.caPem, secrets } }
-  await withSinks(db, { sinks }, delivered)
+  await withSinks(db, { sinks: {}, now, keep: { entries: 365 } }, async (log) => {
+    const signal = new AbortController().signal
+    assert.equal((await log.retention.apply({ requestId: 'req_prune', signal })).minimum, 768)
+  })
+  const vkey = await withSinks(db, { sinks, now }, async (log) => {
+    await delivered(log)
+    return log.vkey
+  })
 
-  const size = Math.max(...sizesIn(bucket))
-  const wanted = [...tilesOf(size)].map(tilePath).filter((path) => !/(entries|0)\/00[01]$/.test(path))
-  const full = [...bucket.objects.keys()].filter((key) => /tile/.test(key)).map((key) => key.slice(4))
-  assert.deepEqual(
-    wanted.filter((path) => !full.includes(path)),
-    [],
-  )
-  assert.deepEqual([full.includes('tile/entries/001'), webhook.entries()[0]?.index], [false, 512])
+  const verdict = await verifyBucket(t, bucket, vkey)
+  assert.ok(verdict.ok && verdict.pruned?.minimum === 768, JSON.stringify(verdict))
+  assert.equal(webhook.entries()[0]?.index, 768)
 })
 
 test('full bundles go at once, the end of the log at its own pace and at a stop', async (t) => {

@@ -192,6 +192,26 @@ testOnEach(
   },
 )
 
+testOnEach('retention keeps what a sink has not got yet', auditMigrations, async (db, t) => {
+  const receiver = await receiverOf(t)
+  await withSinks(db, { sinks: {} }, (log) => appendMany(log, 600))
+  receiver.faults.plan({ kind: '503', count: 1_000_000 })
+  const ahead = 400 * 86_400_000
+  receiver.clock.forward(ahead)
+  const now = () => new Date(Date.now() + ahead)
+  await withSinks(db, { sinks: to(receiver), now, keep: { entries: 365 } }, async (log) => {
+    const apply = () => log.retention.apply({ requestId: 'req_prune', signal: new AbortController().signal })
+    await until(() => log.isSigner(), 'it signs')
+    await until(async () => (await first(log)).failures > 0, 'the sink fails')
+    assert.equal((await apply()).minimum, 0)
+    assert.equal((await log.retention.status()).heldBy, 'the sink webhook')
+
+    receiver.faults.planned.splice(0)
+    await delivered(log)
+    assert.equal((await apply()).minimum, 512)
+  })
+})
+
 test('a log that was opened and never started delivers nothing', async (t) => {
   const receiver = await receiverOf(t)
   const db = await freshSqlite(t, auditMigrations)
