@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { startNetbox } from '../../simulators/netbox/start.ts'
@@ -93,6 +93,34 @@ for (const [from, to] of ways)
     assert.match(sha256 ?? '', /^[0-9a-f]{64}$/)
     await assertLogVerifies(t, after)
   })
+
+test('after the root key was changed online a backup hangs on the new key alone, and needs no atlas.key', async (t) => {
+  const old = await newHost(t, 'SQLite', randomBytes(32).toString('base64'))
+  const before = await startAtlas(t, old)
+  await before.api('POST', '/secrets', { name: 'token', value: 'the value' })
+  const former = join(old.folder, 'former.backup')
+  assert.equal((await before.cli(['backup', former])).code, 0)
+  const rekeyed = await before.cli(['vault', 'rekey', '--json'])
+  assert.equal(rekeyed.code, 0, rekeyed.stderr)
+  assert.ok(existsSync(join(before.dataDir, 'atlas.key')))
+  const file = join(old.folder, 'all.backup')
+  assert.equal((await before.cli(['backup', file])).code, 0)
+  await before.stop()
+  assert.equal((await old.run(['backup', join(old.folder, 'local.backup')])).code, 0)
+  const fresh = await newHost(t, 'SQLite', readFileSync(join(old.folder, 'root.key'), 'utf8').trim())
+
+  const tooOld = await fresh.run(['restore', former])
+  const drill = await fresh.run(['restore', join(old.folder, 'local.backup'), '--drill'])
+  const restored = await fresh.run(['restore', file, '--json'])
+
+  assert.deepEqual([tooOld.code, /unknown key/.test(tooOld.stderr)], [2, true], tooOld.stderr)
+  assert.equal(drill.code, 0, drill.stderr)
+  assert.equal(restored.code, 0, restored.stderr)
+  assert.equal(JSON.parse(restored.stdout).rootKey, JSON.parse(rekeyed.stdout).to)
+  const after = await startAtlas(t, fresh)
+  assert.ok(!existsSync(join(after.dataDir, 'atlas.key')))
+  await assertLogVerifies(t, after)
+})
 
 /** What a person sees: the counts, what searches find, the secrets and who there is. */
 async function picture(atlas: Atlas) {
