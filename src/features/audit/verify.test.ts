@@ -239,7 +239,11 @@ test('a note that is well signed but not a checkpoint of this log is refused', a
       'checkpoint',
     ],
     ['another origin', signNote(body.replace('atlas', 'other'), origin, privateKey), 'checkpoint'],
-    ['an extension line', signNote(`${body}more\n`, origin, privateKey), 'checkpoint'],
+    [
+      'a text that ends without its line end',
+      signNote(body, origin, privateKey).replace('\n\n—', 'x\n\n—'),
+      'checkpoint',
+    ],
     ['a size with a leading zero', signNote(body.replace('\n0\n', '\n00\n'), origin, privateKey), 'checkpoint'],
     ['a root of another size', signNote(body.replace(/47DE.*/, 'AAAA'), origin, privateKey), 'checkpoint'],
     ['a root that is not that of the tiles', signNote(body.replace('47DE', '57DE'), origin, privateKey), 'checkpoint'],
@@ -254,6 +258,8 @@ test('a note that is well signed but not a checkpoint of this log is refused', a
     writeFileSync(join(folder, 'checkpoint'), note)
     assert.equal(placeOf(folder), place, what)
   }
+  writeFileSync(join(folder, 'checkpoint'), signNote(`${body}opaque to us\nmore\n`, origin, privateKey))
+  assert.equal(placeOf(folder), 'verified', 'extension lines are opaque and optional (tlog-checkpoint)')
 })
 
 test('an older checkpoint of the same log does not cover the newer files', async (t) => {
