@@ -36,6 +36,7 @@ test('the schema has a type for each kind of principal, an action for each actio
     'identity.*': [],
     'inventory.*': [],
     'policy.*': [],
+    'system.*': [],
     'vault.*': [],
     'lab.*': ['connectors'],
     'vault.secrets.put': ['write', 'vault.*'],
