@@ -10,13 +10,21 @@ import { startPostgres } from '../src/testing/postgres.ts'
  */
 const args = process.argv.slice(2)
 const fast = args.includes('--fast')
-const slow =
-  /^test\/(e2e|interop|slow|real|faults|anomalies|redaction|integrity|completeness|injection)|^simulators\/|^src\/(features\/audit\/(log-crash|lease|sinks\/kill|retention-proofs)|features\/inventory\/machines\/quality)\.test\.ts$/
+/** Files that start whole programs, wait for something, or try very many things. */
+const slow = [
+  'simulators/',
+  'test/(e2e|interop|slow|real|faults|anomalies|redaction|integrity|completeness|injection)',
+  'src/(rekey-online|root-key-settle|restore)\\.',
+  'src/doors/cli/cli\\.',
+  'src/features/audit/(log-crash|lease|retention-proofs|sinks/(kill|sinks|syslog))\\.',
+  'src/features/inventory/machines/quality\\.',
+  'src/features/vault/seals/pkcs11\\.',
+].map((start) => new RegExp(`^${start}`))
 const patterns = args.filter((arg) => !arg.startsWith('--'))
 const files = globSync(
   patterns.length > 0 ? patterns : ['src/**/*.test.ts', 'simulators/**/*.test.ts', 'test/**/*.test.ts'],
 )
-  .filter((file) => !file.includes('node_modules') && !(fast && slow.test(file)))
+  .filter((file) => !file.includes('node_modules') && !(fast && slow.some((one) => one.test(file))))
   .sort()
 const postgres = await startPostgres()
 const env = { ...process.env, ATLAS_TEST_POSTGRES: postgres.url, ...(fast && { ATLAS_TEST_FAST: '1' }) }
