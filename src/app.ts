@@ -1,39 +1,28 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { listActions } from './actions.ts'
 import { openBackups } from './backup.ts'
 import type { Config } from './config.ts'
 import { sinksOf } from './config-sinks.ts'
 import { connectors } from './connectors/index.ts'
-import type { Action, Context, Resource } from './core/action.ts'
+import type { Action, Resource } from './core/action.ts'
 import type { Subject } from './core/connector.ts'
-import { Problem } from './core/problem.ts'
 import { makeHttpDoor } from './doors/http/door.ts'
 import { makeMcpDoor } from './doors/mcp/door.ts'
 import { makeSchedule } from './doors/schedule/schedule.ts'
 import { openExports } from './exporting.ts'
-import { approvalActions } from './features/approvals/actions.ts'
 import { makeApprovals } from './features/approvals/approvals.ts'
 import { approvalTtlMs } from './features/approvals/hash-input.ts'
 import { approvalsMigrations } from './features/approvals/migrations.ts'
-import { auditActions } from './features/audit/actions.ts'
 import type { AuditEvent } from './features/audit/event.ts'
 import { type AuditLog, openLog } from './features/audit/log.ts'
 import { auditMigrations } from './features/audit/migrations.ts'
 import type { Keep } from './features/audit/retention-policy.ts'
-import { backupActions } from './features/backups/actions.ts'
-import type { Backups } from './features/backups/backups.ts'
 import { backupsMigrations } from './features/backups/migrations.ts'
-import { connectionActions } from './features/connections/actions.ts'
 import { makeConnections } from './features/connections/connections.ts'
 import { connectionsMigrations } from './features/connections/migrations.ts'
-import { exportActions } from './features/exports/actions.ts'
-import type { Exports } from './features/exports/exports.ts'
 import { exportsMigrations } from './features/exports/migrations.ts'
-import { identityActions } from './features/identity/actions.ts'
 import { type Identity, type IdentityParts, makeIdentity } from './features/identity/identity.ts'
 import { identityMigrations } from './features/identity/migrations.ts'
-import { inventoryActions } from './features/inventory/actions.ts'
-import { briefActions } from './features/inventory/brief.ts'
-import { findingActions } from './features/inventory/findings/actions.ts'
 import { type Findings, makeFindings } from './features/inventory/findings/findings.ts'
 import { makeInventory } from './features/inventory/inventory.ts'
 import { inventoryMigrations } from './features/inventory/migrations.ts'
@@ -41,14 +30,11 @@ import { rateLimitHeaders } from './features/limits/headers.ts'
 import { makeLimiter } from './features/limits/limiter.ts'
 import { makeLoginThrottle } from './features/limits/login.ts'
 import { subnetOf } from './features/limits/network.ts'
-import { policyActions } from './features/policy/actions.ts'
 import { isInScopes } from './features/policy/decide.ts'
 import { policyMigrations } from './features/policy/migrations.ts'
 import { makePolicy } from './features/policy/policy.ts'
-import { usageActions } from './features/usage/actions.ts'
 import { usageMigrations } from './features/usage/migrations.ts'
 import { makeUsage, type Usage } from './features/usage/usage.ts'
-import { vaultActions } from './features/vault/actions.ts'
 import type { Rekeyed } from './features/vault/key-actions.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
 import { vaultMigrations } from './features/vault/migrations.ts'
@@ -235,62 +221,6 @@ function openAudit({ config, database, rootKey, now }: Parts, log: Log): Promise
   })
 }
 
-type Acting = {
-  readonly inventory: ReturnType<typeof makeInventory>
-  readonly findings: Findings
-  readonly connections: ReturnType<typeof makeConnections>
-  readonly vault: ReturnType<typeof makeVault>
-  readonly rekey: (() => Promise<Rekeyed>) | undefined
-  readonly identity: Identity
-  readonly usage: Usage
-  readonly policy: ReturnType<typeof makePolicy>
-  readonly approvals: ReturnType<typeof makeApprovals>
-  readonly audit: AuditLog
-  readonly exports: Exports
-  readonly backups: Backups
-}
-
-function listActions(rooms: Acting): readonly Action[] {
-  const { inventory, findings, connections, vault, rekey, identity, usage, policy, approvals, audit } = rooms
-  const { exports, backups } = rooms
-  const secrets = vaultActions({ vault, rekey })
-  const naming = { connectionName: nameOf(connections), resolveConnection: connections.resolve }
-  return [
-    ...inventoryActions({ inventory, findingsOf: openFindingsOf(findings), ...naming }),
-    ...findingActions({ findings, ...naming }),
-    ...briefActions({ inventory, connectionName: nameOf(connections) }),
-    ...connectionActions({ connections, mayRefer: makeMayRefer(policy, secrets) }),
-    ...secrets,
-    ...identityActions(identity),
-    ...usageActions(usage),
-    ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
-    ...approvalActions({ approvals }),
-    ...auditActions({ log: { ...audit, forget: makeForgetting(audit, usage) } }),
-    ...exportActions({ exports }),
-    ...backupActions({ backups }),
-    ...connectors.flatMap((connector) => connector.actions),
-  ]
-}
-
-/** Whoever may store secrets may also say where one is kept. A call that had to be approved was approved as a whole. */
-function makeMayRefer(policy: ReturnType<typeof makePolicy>, secrets: readonly Action[]) {
-  const put = secrets.find(({ name }) => name === 'vault.secrets.put')
-  return ({ principal, door }: Context): void => {
-    const resource = { type: 'secret', id: '*' }
-    const effect = put && policy.decide({ principal, action: put, resource, approved: true, door }).effect
-    if (effect !== 'permit')
-      throw new Problem('denied', 'Only whoever may store secrets may give a credential by reference')
-  }
-}
-
-/** Erases a person where what was done is kept: first the habits, whose departures are events, then the log. */
-function makeForgetting(audit: AuditLog, usage: Usage): AuditLog['forget'] {
-  return async (principal, texts) => {
-    await usage.forget(principal)
-    return audit.forget(principal, texts)
-  }
-}
-
 function openFindings(
   { database, now }: Parts,
   inventory: ReturnType<typeof makeInventory>,
@@ -302,29 +232,6 @@ function openFindings(
     connections: connections.witnesses,
   }
   return makeFindings({ database, source, now })
-}
-
-/** What is open about one machine, the worst first. */
-function openFindingsOf(findings: Findings) {
-  return async (machine: string) => {
-    const filter = {
-      rules: [],
-      states: ['open' as const],
-      severities: [],
-      sites: [],
-      machine,
-      connection: undefined,
-      q: undefined,
-    }
-    const { items } = await findings.list(filter, { limit: 50, cursor: undefined })
-    return items.map(({ id, rule, severity, openedAt }) => ({
-      id,
-      rule,
-      title: findings.ruleOf(rule)?.title ?? rule,
-      severity,
-      since: openedAt,
-    }))
-  }
 }
 
 type Rooms = {
@@ -438,14 +345,6 @@ function httpConfig({ config, tls }: Parts) {
     trustedProxies,
     corsOrigins,
     ...(tls && { tls }),
-  }
-}
-
-/** A connection's name, or undefined when it is gone. */
-function nameOf(connections: ReturnType<typeof makeConnections>) {
-  return async (id: string): Promise<string | undefined> => {
-    const all = await connections.list()
-    return all.find((connection) => connection.id === id)?.name
   }
 }
 
