@@ -287,3 +287,17 @@ test('a key in the header that was sealed for another backup does not open', asy
     /^1: The key in the header of the backup is damaged/,
   )
 })
+
+test('a write-ahead log that was left behind is not taken into the file that is put back', async (t) => {
+  const source = await newHost(t, 'SQLite')
+  await furnish(source)
+  const file = await source.backUp()
+  const target = await newHost(t, 'SQLite')
+  prepareDataDirectory(target.config.ATLAS_DATA_DIR)
+  for (const end of ['-wal', '-shm', '-journal']) {
+    const left = join(target.config.ATLAS_DATA_DIR, `atlas.db${end}`)
+    writeFileSync(left, 'left', { mode: 0o600 })
+    assert.match(await refusal(restore(target.config, { file })), /^1: There is data in /)
+    rmSync(left)
+  }
+})

@@ -180,7 +180,8 @@ function openBackup(backup: Backup, rootKey: KeyObject): Opened {
 async function intoFolder(config: Config, opened: Opened): Promise<Record<string, unknown>> {
   const target = filePath(config)
   const refuse = () => {
-    if (existsSync(target) || isFileKeyKept(target))
+    // A write-ahead log of another file would be read into this one at the next start.
+    if (['', '-wal', '-shm', '-journal'].some((end) => existsSync(target + end)) || isFileKeyKept(target))
       throw new StartError(
         `There is data in ${config.ATLAS_DATA_DIR} already. A backup is only put into an empty folder.`,
         {
