@@ -57,7 +57,7 @@ export function listActions(rooms: Acting): readonly Action[] {
     ...usageActions(usage),
     ...policyActions({ policy, findPrincipal: identity.findPrincipal }),
     ...approvalActions({ approvals }),
-    ...auditActions({ log: { ...audit, forget: makeForgetting(audit, usage) } }),
+    ...auditActions({ log: { ...audit, forget: makeForgetting(audit, usage, identity) } }),
     ...exportActions({ exports }),
     ...backupActions({ backups }),
     ...connectors.flatMap((connector) => connector.actions),
@@ -75,9 +75,14 @@ function makeMayRefer(policy: ReturnType<typeof makePolicy>, secrets: readonly A
   }
 }
 
-/** Erases a person where what was done is kept: first the habits, whose departures are events, then the log. */
-function makeForgetting(audit: AuditLog, usage: Usage): AuditLog['forget'] {
+/**
+ * Erases a person where what was done is kept: first the habits, whose departures are events, then the log. Never one who can still sign
+ * in: else whoever may erase could make the log forget what they are doing themselves.
+ */
+function makeForgetting(audit: AuditLog, usage: Usage, { findPrincipal }: Identity): AuditLog['forget'] {
   return async (principal, texts) => {
+    if (await findPrincipal(principal))
+      throw new Problem('conflict', 'This principal can still sign in. Remove or disable it first, then erase it')
     await usage.forget(principal)
     return audit.forget(principal, texts)
   }

@@ -132,6 +132,18 @@ test('configuration: secrets that stand in .env as plain text are found, and tho
   assert.deepEqual(plainSecretsIn(file), ['ATLAS_DATABASE_URL', 'ATLAS_SECRET_KEY', 'MCP_TOKEN'])
 })
 
+test("configuration: a vendor's library gets the environment without our settings, their aliases and what secrets refer to", () => {
+  const env = {
+    SOFTHSM2_CONF: '/etc/softhsm2.conf',
+    ATLAS_API_TOKEN: 'Zk3vR8wQ2nT6yB1mX9cL5pHs7dF4gJ0a',
+    MCP_TOKEN_FILE: '/nowhere',
+    AWS_SECRET_ACCESS_KEY: 'x'.repeat(40),
+    ATLAS_REFERENCE_ENV: 'LAB_TOKEN',
+    LAB_TOKEN: 'abc',
+  }
+  assert.deepEqual(readConfig(env).foreign, { SOFTHSM2_CONF: '/etc/softhsm2.conf' })
+})
+
 test('configuration: nothing set gives the documented defaults', () => {
   const { ATLAS_HOST, ATLAS_PORT, ATLAS_RATE_LIMIT_RPM, ATLAS_TOKEN_EXPIRY, notices } = readConfig({})
   assert.deepEqual(

@@ -134,6 +134,8 @@ export type Config = z.output<typeof Config> & {
   readonly valueFiles: Readonly<Record<string, string>>
   /** The variables that ATLAS_REFERENCE_ENV names, as far as they are set. */
   readonly referenced: Readonly<Record<string, Secret>>
+  /** The environment without our settings and what secrets refer to: for a vendor's library in a process of its own. */
+  readonly foreign: Readonly<Record<string, string>>
   /** The file that the root key was read from, when it was one. */
   readonly keyFile?: string
 }
@@ -198,8 +200,15 @@ export function readConfig(env: NodeJS.ProcessEnv, envFile?: string): Config {
     notices,
     valueFiles,
     referenced,
+    foreign: foreignIn(env, Object.keys(referenced)),
     ...(keyFile !== undefined && { keyFile: resolve(keyFile) }),
   }
+}
+
+function foreignIn(env: NodeJS.ProcessEnv, referenced: readonly string[]): Record<string, string> {
+  const isOurs = (name: string) =>
+    name.startsWith('ATLAS_') || Object.hasOwn(aliases, name.replace(/_FILE$/, '')) || referenced.includes(name)
+  return Object.fromEntries(Object.entries(defined(env)).filter(([name]) => !isOurs(name)))
 }
 
 function crossFaults(config: z.output<typeof Config>): string[] {

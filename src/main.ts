@@ -3,6 +3,7 @@ import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { ConfigError, readConfig } from './config.ts'
 import { CliError } from './doors/cli/client.ts'
+import { clean } from './doors/cli/output.ts'
 import { type Local, runCli } from './doors/cli/program.ts'
 import { serveStdio } from './doors/mcp/stdio.ts'
 import { assemble, Incomplete } from './features/audit/assemble.ts'
@@ -112,6 +113,7 @@ try {
   process.exitCode = await runCli(process.argv.slice(2), process.env, local)
 } catch (error) {
   if (!(error instanceof ConfigError || error instanceof StartError)) throw error
-  process.stderr.write(`${error.message}\n`)
+  // A backup file or a provider may have put its own words into it.
+  process.stderr.write(`${error.message.split('\n').map(clean).join('\n')}\n`)
   process.exitCode = error instanceof StartError ? error.exitCode : 2
 }

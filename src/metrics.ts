@@ -140,7 +140,7 @@ function sinkFamilies(sinks: Awaited<ReturnType<AuditLog['status']>>['sinks']): 
     gauge(
       'atlas_audit_sink_failing',
       'Whether a sink did not take anything the last time.',
-      each(({ fault }) => (fault === null ? 0 : 1)),
+      each(({ fault, isStopped }) => (fault === null && !isStopped ? 0 : 1)),
     ),
   ]
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { type KeyObject, randomBytes } from 'node:crypto'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sql } from 'kysely'
+import { CompiledQuery, sql } from 'kysely'
 import { migrations } from './app.ts'
 import { readConfig } from './config.ts'
 import type { Principal } from './core/action.ts'
@@ -325,3 +325,35 @@ for (const dialect of dialects)
     )
     assert.ok(readKeyFile(keyFile).equals(ring.current()))
   })
+
+test('a copy of the file alone, taken after the change, holds nothing that the old root key opens (claims: A42)', async (t) => {
+  const world = await makeWorld(t, 'SQLite')
+  const { id } = await world.vault.put({ name: 'one', value: new Secret('the value from before') })
+  await world.database.db.executeQuery(CompiledQuery.raw('pragma wal_checkpoint(truncate)'))
+  const copy = async () => {
+    const path = join(dirname(world.keyFile), 'copy.db')
+    copyFileSync(join(dirname(world.keyFile), 'atlas.db'), path)
+    const stolen = openSqlite(path, world.before.export())
+    try {
+      const keys = await sql<{ wrapped: Buffer }>`select wrapped from vault_key`.execute(stolen.db)
+      const boxes = await sql<{ box: Buffer | null }>`select box from secret_version`.execute(stolen.db)
+      return { keys: keys.rows, opens: await checkRootKey(stolen, world.before).catch(() => false), boxes: boxes.rows }
+    } finally {
+      await stolen.close()
+    }
+  }
+  const before = await copy()
+  assert.equal(before.opens, true)
+
+  await world.rekey()
+  const after = await copy()
+  assert.equal(after.opens, false)
+
+  await world.vault.rotate()
+  await world.vault.rewrap({ limit: 100 })
+  const rewrapped = await copy()
+  assert.notDeepEqual(rewrapped.boxes, after.boxes)
+
+  await world.vault.destroy(id)
+  assert.deepEqual((await copy()).boxes, [{ box: null }])
+})

@@ -7,6 +7,7 @@ import { SealError } from './features/vault/seals/seal.ts'
 import { type Database, findFileKey } from './lib/db/database.ts'
 import { keepFileKey } from './lib/db/file-key.ts'
 import { InUse } from './lib/db/presence.ts'
+import { scrub } from './lib/db/scrub.ts'
 import { rootKeyFingerprint } from './lib/root-key.ts'
 import type { RootKeyRing } from './lib/root-keys.ts'
 import { rekeyTables } from './rekey.ts'
@@ -96,11 +97,13 @@ async function settle(parts: Parts, staging: Staging, staged: KeyObject): Promis
   return false
 }
 
-async function finish({ config, ring }: Parts, staging: Staging, to: KeyObject): Promise<void> {
+async function finish({ config, ring, database }: Parts, staging: Staging, to: KeyObject): Promise<void> {
   const from = ring.current()
   ring.add(to)
   ring.use(to)
   setTimeout(() => ring.forget(from), forgetAfterMs).unref()
+  // The file has the rows under the old key until then. When it fails, closing or the next start does it.
+  await scrub(database).catch(() => {})
   await staging.promote().catch((cause: NodeJS.ErrnoException) => {
     throw new Problem(
       'conflict',

@@ -287,3 +287,56 @@ test('a key in the header that was sealed for another backup does not open', asy
     /^1: The key in the header of the backup is damaged/,
   )
 })
+
+test('a write-ahead log that was left behind is not taken into the file that is put back', async (t) => {
+  const source = await newHost(t, 'SQLite')
+  await furnish(source)
+  const file = await source.backUp()
+  const target = await newHost(t, 'SQLite')
+  prepareDataDirectory(target.config.ATLAS_DATA_DIR)
+  for (const end of ['-wal', '-shm', '-journal']) {
+    const left = join(target.config.ATLAS_DATA_DIR, `atlas.db${end}`)
+    writeFileSync(left, 'left', { mode: 0o600 })
+    assert.match(await refusal(restore(target.config, { file })), /^1: There is data in /)
+    rmSync(left)
+  }
+})
+
+for (const dialect of dialects)
+  test(`${dialect}: sessions and approvals of the time of the backup do not come to life again`, async (t) => {
+    const source = await newHost(t, dialect)
+    await furnish(source)
+    await source.using(async (database) => {
+      const at = '2026-01-01T00:00:00.000Z'
+      await sql`insert into principal (id, kind, name, created_at, version) values ('usr_a', 'user', 'ada', ${at}, 1)`.execute(
+        database.db,
+      )
+      for (const kind of ['session', 'api'])
+        await sql`insert into token (id, principal_id, kind, name, secret_hash, hint, created_at, expires_at)
+          values (${kind}, 'usr_a', ${kind}, ${kind}, ${Buffer.from(kind)}, '', ${at}, ${at})`.execute(database.db)
+      await sql`insert into approval (id, principal_id, action, resource_type, resource_id, input_hash, policy_version,
+          request_box, state, requested_at, expires_at)
+        values ('apr_1', 'usr_a', 'x.y.z', 'any', '1', 'h', '1', ${Buffer.alloc(8)}, 'approved', ${at}, ${at})`.execute(
+        database.db,
+      )
+    })
+    const file = await source.backUp()
+    const target = await newHost(t, dialect)
+    await restore(target.config, { file })
+
+    await target.using(async (database) => {
+      const { rows } = await sql`select kind, revoked_by from token order by kind`.execute(database.db)
+      assert.deepEqual(
+        rows.map((row) => ({ ...(row as object) })),
+        [
+          { kind: 'api', revoked_by: null },
+          { kind: 'session', revoked_by: 'restore' },
+        ],
+      )
+      const approvals = await sql<{ state: string }>`select state from approval`.execute(database.db)
+      assert.deepEqual(
+        approvals.rows.map(({ state }) => state),
+        ['expired'],
+      )
+    })
+  })

@@ -17,10 +17,12 @@ import { migrations } from './app.ts'
 import { backupKey, fileKeyAad, toFileKey } from './backup.ts'
 import type { Config } from './config.ts'
 import { Problem } from './core/problem.ts'
+import { expireAll } from './features/approvals/store.ts'
 import { openLog } from './features/audit/log.ts'
 import { makeProofs } from './features/audit/proofs.ts'
 import { makeReader } from './features/audit/store-read.ts'
 import { verifyLog } from './features/audit/verify-log.ts'
+import { revokeAllSessions } from './features/identity/store-tokens.ts'
 import { rebuildSearch } from './features/inventory/store-rebuild.ts'
 import { checkSecrets } from './features/vault/check.ts'
 import { checkRootKey } from './features/vault/keyring.ts'
@@ -180,7 +182,8 @@ function openBackup(backup: Backup, rootKey: KeyObject): Opened {
 async function intoFolder(config: Config, opened: Opened): Promise<Record<string, unknown>> {
   const target = filePath(config)
   const refuse = () => {
-    if (existsSync(target) || isFileKeyKept(target))
+    // A write-ahead log of another file would be read into this one at the next start.
+    if (['', '-wal', '-shm', '-journal'].some((end) => existsSync(target + end)) || isFileKeyKept(target))
       throw new StartError(
         `There is data in ${config.ATLAS_DATA_DIR} already. A backup is only put into an empty folder.`,
         {
@@ -313,12 +316,14 @@ async function checkContent(database: Database, rootKey: KeyObject, { log }: Bac
   return secrets
 }
 
-/** The first entry after those of the backup. */
+/** The first entry after those of the backup; and what was ended or used up since does not come to life again. */
 async function note(
   config: Config,
   database: Database,
   { rootKey, checked: { header, extent } }: Opened,
 ): Promise<void> {
+  await revokeAllSessions(database.db, new Date().toISOString(), 'restore')
+  await expireAll(database.db)
   const origin = config.ATLAS_AUDIT_ORIGIN
   const log = await openLog({ database, rootKey, now: () => new Date(), ...(origin !== undefined && { origin }) })
   const { size, root } = header.log

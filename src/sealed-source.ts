@@ -130,6 +130,7 @@ function pkcs11Seal(config: Config): Seal {
     slot: config.ATLAS_PKCS11_SLOT,
     key: given(config.ATLAS_PKCS11_KEY),
     pin: given(config.ATLAS_PKCS11_PIN),
+    environment: config.foreign,
   })
 }
 

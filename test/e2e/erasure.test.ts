@@ -50,6 +50,10 @@ for (const dialect of ['SQLite', 'PostgreSQL'] as const)
     assert.deepEqual(statuses, [401, 200, 200, 403])
     await ask('GET', `/assets?q=${encodeURIComponent(email)}`)
     await ask('GET', `/users/${user.id}`)
+    // Nobody who can still sign in is erased: neither the person, nor whoever asks, by themselves.
+    const me = await ask<{ id: string }>('GET', '/me')
+    for (const principal of [user.id, me.body.id])
+      assert.equal((await ask('POST', '/audit/forget', { body: { principal } })).status, 409)
     assert.equal((await ask('DELETE', `/users/${user.id}`)).status, 200)
     const proofs = await Promise.all(
       [1, 4, 7].map(async (index) => (await ask<{ proof: string }>('GET', `/audit/events/${index}/proof`)).body.proof),

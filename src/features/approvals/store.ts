@@ -87,6 +87,16 @@ export function makeStore(database: Database) {
   }
 }
 
+/** Closes every question that is open: after a restore a yes that was used since would be there once more. */
+export async function expireAll(db: Db): Promise<void> {
+  await db
+    .withTables<Tables>()
+    .updateTable('approval')
+    .set({ state: 'expired' })
+    .where('state', 'in', ['pending', 'approved'])
+    .execute()
+}
+
 /** `hashes` are the names of the call, today's and earlier ones. */
 type Wish = { readonly exact: Exact; readonly hashes: readonly string[]; readonly at: string; readonly most: number }
 type Answer = Pick<Row, 'reviewer_id' | 'review_box'> & { state: 'approved' | 'denied' }

@@ -19,20 +19,19 @@ export function makeMentions({ database, reader, subjects }: Parts) {
   const { detailed } = makeRetentionStore(database)
 
   /**
-   * The entries in whose sealed detail any of these texts stands, in whatever case; without those of the subject `except`. Opens every
-   * detail, a page at a time.
+   * The entries in whose sealed detail any of these texts stands as a whole word or value, in whatever case; without those of the subject
+   * `except`. Names of members do not count: else a word such as `name` would find everything. Opens every detail, a page at a time.
    */
   return async function find(texts: readonly string[], except: string): Promise<number[]> {
-    // As they stand in JSON.
-    const wanted = texts.map((text) => JSON.stringify(text).slice(1, -1).toLowerCase()).filter(Boolean)
+    const wanted = texts.filter(Boolean).map(wordPattern)
     const found: number[] = []
     const { size } = (await reader.head()) ?? { size: 0 }
     for (let at = 0; at < size && wanted.length > 0; at += page) {
       const rows = (await detailed(at, at + page)).map((row) => ({ ...row, by: parseLeaf(row.leaf).subject ?? '' }))
       const keys = await open(new Set(rows.map(({ by }) => by)))
       for (const { index, by, box } of rows) {
-        const text = by === except ? '' : textOf(keys.get(by), index, box)
-        if (wanted.some((one) => text.includes(one))) found.push(index)
+        const values = by === except ? [] : valuesOf(payloadOf(keys.get(by), index, box))
+        if (wanted.some((one) => values.some((value) => one.test(value)))) found.push(index)
       }
       await setImmediate()
     }
@@ -46,12 +45,24 @@ export function makeMentions({ database, reader, subjects }: Parts) {
 }
 
 /** What cannot be opened says nothing to anybody; that it is damaged is for verification to say. */
-function textOf(subject: Subject | undefined, index: number, box: Buffer): string {
-  if (!subject) return ''
+function payloadOf(subject: Subject | undefined, index: number, box: Buffer): unknown {
+  if (!subject) return undefined
   try {
-    return JSON.stringify(openPayload(subject, index, box)).toLowerCase()
+    return openPayload(subject, index, box)
   } catch (error) {
-    if (error instanceof EnvelopeError) return ''
+    if (error instanceof EnvelopeError) return undefined
     throw error
   }
+}
+
+/** Every text and number in a value, at any depth; not the names of members. */
+function valuesOf(value: unknown): string[] {
+  if (typeof value === 'string' || typeof value === 'number') return [String(value)]
+  if (value === null || typeof value !== 'object') return []
+  return Object.values(value).flatMap(valuesOf)
+}
+
+/** The text with no letter or digit right before or behind it. */
+function wordPattern(text: string): RegExp {
+  return new RegExp(`(?<![\\p{L}\\p{N}])${RegExp.escape(text)}(?![\\p{L}\\p{N}])`, 'iu')
 }

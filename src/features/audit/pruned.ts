@@ -41,10 +41,11 @@ export function cutOf({ details, minimum }: Pruned, name: DetailClass): number {
  * anything deleted by a row of his own.
  */
 export async function checkSigned(
-  { index, leaf }: PrunedRow,
+  { index, leaf }: Pick<PrunedRow, 'index' | 'leaf'>,
   { checkpoint, vkey, proofs }: { checkpoint: string; vkey: string; proofs: ReturnType<typeof makeProofs> },
 ): Promise<void> {
   const { size, root } = parseCheckpoint(openNote(Buffer.from(checkpoint), parseVkey(vkey)))
+  if (index >= size) throw new LogDamaged(`entry ${index}, which retention goes by, is not signed yet`)
   const path = await proofs.proveInclusion(index, size)
   if (!verifyInclusion(leafHash(leaf), index, size, path, root))
     throw new LogDamaged(`entry ${index}, which says what retention deletes, is not the one that was signed`)

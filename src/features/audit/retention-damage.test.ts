@@ -319,3 +319,35 @@ async function snapshot(database: Database): Promise<() => Promise<void>> {
     }
   }
 }
+
+testOnEach(
+  'who can write the table cannot make young entries old and have them deleted (claims: E19)',
+  auditMigrations,
+  async (database) => {
+    const { log, clock, add } = await agedLog(database, { entries: 365, read: 30 }, { old: 0, young: 1000 })
+    const old = '2000-01-01T00:00:00.000Z'
+    const changes = [
+      [
+        sql`update audit_entry set at = ${old} where idx < 1000`,
+        sql`update audit_entry set at = ${clock.now().toISOString()}`,
+      ],
+      [
+        sql`update audit_entry set at = ${old}, code = 'log.clock-accepted' where idx = 900`,
+        sql`update audit_entry set at = ${clock.now().toISOString()}, code = 'action.succeeded' where idx = 900`,
+      ],
+    ] as const
+    for (const [change, undo] of changes) {
+      await change.execute(database.db)
+      await assert.rejects(log.retention.apply(call), { name: 'LogDamaged', message: /changed from outside/ })
+      await undo.execute(database.db)
+      assert.equal(await first(database), 0)
+      assert.equal((await log.retention.status()).declared, undefined, 'no entry says that anything goes')
+    }
+    // What is old by its leaves goes as before.
+    clock.forward(400 * 86_400_000)
+    await add(1)
+    await log.checkpoint()
+    assert.equal((await log.retention.apply(call)).minimum, 768)
+    await checkLog(database, testRootKey)
+  },
+)

@@ -8,6 +8,7 @@ import { prunedCode } from './event.ts'
 import { LogDamaged } from './head.ts'
 import type { makeProofs } from './proofs.ts'
 import { checkSigned, type Declared, nothingPruned, readDeclared } from './pruned.ts'
+import { checkAges } from './retention-check.ts'
 import { eachDetail, isMore, makePlan, type PlanParts } from './retention-plan.ts'
 import { dayMs, type Pruned } from './retention-policy.ts'
 import type { makeStore } from './store.ts'
@@ -113,7 +114,12 @@ function makeRun(parts: Parts, rows: RetentionStore, plan: ReturnType<typeof mak
   return async function run(requestId: string, signal: AbortSignal): Promise<Applied> {
     const known = (await plan.declared()) ?? nothingPruned
     const { heldBy: _heldBy, ...wanted } = await plan.due(known)
-    if (isMore(wanted, known)) await declare(wanted, requestId)
+    const signed = await parts.checkpoint()
+    if (signed !== undefined && isMore(wanted, known)) {
+      const before = new Date(now().getTime() - Math.min(...Object.values(parts.keep)) * dayMs).toISOString()
+      await checkAges(known, wanted, { ...parts, rows, checkpoint: signed, before })
+      await declare(wanted, requestId)
+    }
     const row = await rows.newestPruned()
     const said = readDeclared(row)
     if (!row || !said) return { minimum: 0, entries: 0, details: 0, more: false }

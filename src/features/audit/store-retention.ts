@@ -6,6 +6,8 @@ import type { Reader, Tables } from './store.ts'
 type RetentionTables = { audit_pruned: { class: string; done: number } }
 /** Newest `log.pruned` entry, as it is stored. */
 export type PrunedRow = { readonly index: number; readonly leaf: Buffer; readonly hash: Buffer }
+/** An entry with the columns by which retention judges it, and the leaf that they are copies of. */
+export type JudgedRow = { readonly index: number; readonly at: string; readonly code: string; readonly leaf: Buffer }
 export type RetentionStore = ReturnType<typeof makeRetentionStore>
 
 /** The rows that retention reads and deletes. */
@@ -86,6 +88,16 @@ function datesOn(db: Reader) {
         .execute()
       return rows.map(({ idx, at }) => ({ index: Number(idx), at }))
     },
+    /** A stretch with what retention judges it by, in order. */
+    async judged(start: number, end: number): Promise<JudgedRow[]> {
+      const rows = await judged(db).where('idx', '>=', start).where('idx', '<', end).orderBy('idx').execute()
+      return rows.map(({ idx, ...row }) => ({ index: Number(idx), ...row }))
+    },
+    /** Every entry before a time that says that the clock was right. */
+    async clockAccepted(time: string): Promise<JudgedRow[]> {
+      const rows = await judged(db).where('code', '=', clockAcceptedCode).where('at', '<', time).execute()
+      return rows.map(({ idx, ...row }) => ({ index: Number(idx), ...row }))
+    },
     /** The newest entry before a time that says that the clock was right: what stands before it is older, whatever its time. */
     async clockAcceptedBefore(time: string): Promise<number> {
       const row = await db
@@ -100,6 +112,8 @@ function datesOn(db: Reader) {
     },
   }
 }
+
+const judged = (db: Reader) => db.selectFrom('audit_entry').select(['idx', 'at', 'code', 'leaf'])
 
 /** Ties between pseudonyms and principals that no entry uses any more, with their keys. Inside a transaction of the log's writer. */
 export async function deleteUnusedSubjects(tx: Reader): Promise<void> {

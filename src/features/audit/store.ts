@@ -1,5 +1,6 @@
 import { CompiledQuery, type Kysely, type Selectable, type Transaction } from 'kysely'
 import type { Database } from '../../lib/db/database.ts'
+import { scrub } from '../../lib/db/scrub.ts'
 import type { SubjectRow } from './subject.ts'
 
 export type EntryRow = {
@@ -50,11 +51,8 @@ export function makeStore(database: Database) {
     /** One transaction of the log's writer: no other process or caller writes the log meanwhile. */
     write: <T>(run: (writer: Writer) => Promise<T>): Promise<T> =>
       database.exclusive('audit', (tx) => run(writerOn(tx.withTables<Tables>(), insert))),
-    /** Deleted keys must not stay in the file's free pages or its write-ahead log. PostgreSQL's vacuum is the operator's. */
-    async scrub(): Promise<void> {
-      if (database.dialect === 'sqlite')
-        await database.db.executeQuery(CompiledQuery.raw('pragma wal_checkpoint(truncate)'))
-    },
+    /** Deleted keys must not stay in the file's free pages or its write-ahead log. */
+    scrub: (): Promise<void> => scrub(database),
   }
 }
 

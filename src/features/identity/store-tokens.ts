@@ -59,6 +59,17 @@ export async function revokeSessions(db: Db, principal: string, except: string, 
   await moveEpoch(db)
 }
 
+/** Ends everybody's sessions: after a restore nobody can say which of them had been ended since. */
+export async function revokeAllSessions(db: Db, at: string, by: string): Promise<void> {
+  await tables(db)
+    .updateTable('token')
+    .set({ revoked_at: at, revoked_by: by })
+    .where('kind', '=', 'session')
+    .where('revoked_at', 'is', null)
+    .execute()
+  await moveEpoch(db)
+}
+
 /** Ends every bootstrap token but the one that the configuration holds. */
 export async function revokeBootstrapExcept(db: Db, keep: Buffer | undefined, at: string): Promise<void> {
   const live = tables(db)

@@ -103,7 +103,7 @@ const oracle: Readonly<Record<string, string>> = {
   'system.backups.create': '-----p -----a p',
   'system.backups.list': '-----p -----p -',
   'system.backups.get': '-----p -----p -',
-  'system.backups.download': '-----p -----p -',
+  'system.backups.download': '-----p ------ -',
   'system.backups.remove': '-----p -----a -',
   'lab.devices.find': '--pp-p --pp-p -',
   'lab.device.reveal-config': '------ ------ -',

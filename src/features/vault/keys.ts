@@ -52,7 +52,10 @@ export function makeKeys({ store, keyring, sealing }: Parts) {
       rewrapped += await moveAll(rows, failed)
       seen += rows.length
       const last = rows.at(-1)
-      if (!last) return { rewrapped, failed, remaining: await remaining(), next: null }
+      if (!last) {
+        await store.scrub()
+        return { rewrapped, failed, remaining: await remaining(), next: null }
+      }
       place = { secret: last.id, version: last.version }
     }
     return { rewrapped, failed, remaining: await remaining(), next: place ?? null }

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { Database, Db } from '../../lib/db/database.ts'
+import { scrub } from '../../lib/db/scrub.ts'
 import type { Scheme } from './references/reference.ts'
 import { type IncidentItemRow, type IncidentRow, incidentRows } from './store-incidents.ts'
 import { keyRows, type VaultKeyRow } from './store-keys.ts'
@@ -62,7 +63,8 @@ export type VaultDb = Kysely<Tables>
 export type VaultStore = ReturnType<typeof makeVaultStore>
 
 /** The vault's tables. `transaction` hands out the same store inside one transaction. */
-export function makeVaultStore({ db, dialect, exclusive }: Omit<Database, 'close'>) {
+export function makeVaultStore(database: Pick<Database, 'db' | 'dialect' | 'exclusive'>) {
+  const { db, dialect, exclusive } = database
   const tables = db.withTables<Tables>()
   // Compiled once: this runs at every use of a credential, and building the query took longer than running it.
   const current = withVersion(tables).where('secret.id', '=', '').compile()
@@ -70,6 +72,8 @@ export function makeVaultStore({ db, dialect, exclusive }: Omit<Database, 'close
     ...rows(tables),
     transaction: <T>(run: (tx: VaultRows) => Promise<T>): Promise<T> =>
       db.transaction().execute((tx) => run(rows(tx.withTables<Tables>()))),
+    /** What was overwritten is gone from the file too. Outside of transactions. */
+    scrub: (): Promise<void> => scrub(database),
     /** A transaction that no other process runs at the same time. */
     exclusive: <T>(run: (tx: VaultRows) => Promise<T>): Promise<T> =>
       exclusive('vault/keys', (tx) => run(rows(tx.withTables<Tables>()))),

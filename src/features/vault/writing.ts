@@ -118,6 +118,7 @@ function makeDestroying({ store, known, now }: Pick<Parts, 'store' | 'known' | '
     })
     if (!isDone) throw await whyNotLiving(store, id)
     known.forget(id)
+    await store.scrub()
   }
 
   /** Destroys everything that a connection owns. */
@@ -132,5 +133,6 @@ function makeDestroying({ store, known, now }: Pick<Parts, 'store' | 'known' | '
       return owned
     })
     for (const { id } of rows) known.forget(id)
+    if (rows.length > 0) await store.scrub()
   }
 }

@@ -96,6 +96,9 @@ export function makeDelivery(parts: Parts) {
       const began = performance.now()
       const { next, confirmed } = row
       const round = { at: { next, confirmed }, size: await size(), isLast: stopping, signal: aborted.signal }
+      // The table was changed from outside, or the log was put back: what comes now would never be delivered, and nobody would hear of it.
+      if (Math.max(next, confirmed) > round.size)
+        throw new Problem('conflict', 'What was delivered stands behind the end of the log: atlas audit verify')
       const reached = await sink.deliver(round)
       const isMoved = reached.next !== next || reached.confirmed !== confirmed
       if (!isMoved) return

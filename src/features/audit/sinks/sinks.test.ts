@@ -259,3 +259,17 @@ test('what is delivered are the leaves, never what is sealed', async (t) => {
     assert.deepEqual(indexes(receiver), upTo((await log.status()).size))
   })
 })
+
+testOnEach('a position ahead of the log is told, and delivers nothing', auditMigrations, async (db, t) => {
+  const receiver = await receiverOf(t)
+  await withSinks(db, { sinks: {} }, (log) => appendMany(log, 5))
+  await withSinks(db, { sinks: to(receiver) }, async (log) => {
+    await delivered(log)
+    // Who can write the table would have the receiver hear of nothing any more.
+    await sql`update audit_sink set next = 1000000, confirmed = 1000000`.execute(db.db)
+    await appendMany(log, 5)
+    await until(async () => (await first(log)).fault !== null, 'it is noticed')
+    assert.match((await first(log)).fault ?? '', /stands behind the end of the log/)
+    await until(async () => (await codes(log, 'log.sink-failed')).length === 1, 'it is recorded')
+  })
+})

@@ -12,9 +12,11 @@ const key = createSecretKey(randomBytes(32))
 
 function started(t: TestContext) {
   const hsm = makeSoftHsm(t)
-  Object.assign(process.env, hsm.env) // as the server's environment reaches the library
   const sealOf = (other: Partial<Pkcs11Settings> = {}) =>
-    makePkcs11Seal({ module: hsm.module, token: 'atlas', key: 'root', pin: new Secret(hsm.pin), ...other })
+    makePkcs11Seal({
+      ...{ module: hsm.module, token: 'atlas', key: 'root', pin: new Secret(hsm.pin), ...other },
+      environment: { PATH: process.env['PATH'] ?? '', ...hsm.env },
+    })
   return { hsm, sealOf }
 }
 

@@ -15,6 +15,8 @@ export type Pkcs11Settings = {
   /** The label of an AES-256 key that cannot leave the token. */
   readonly key: string
   readonly pin: Secret
+  /** What the vendor's library finds in its environment; none of our settings. */
+  readonly environment: Readonly<Record<string, string>>
 }
 
 const program = fileURLToPath(new URL('./pkcs11-process.ts', import.meta.url))
@@ -22,12 +24,12 @@ const timeoutMs = 20_000
 const largestAnswer = 65_536
 
 /** A key in a hardware token: AES-256-GCM in the token, bound by the additional data. Needs `node:ffi` (Node 26.1 or later). */
-export function makePkcs11Seal({ key, pin, ...place }: Pkcs11Settings): Seal {
+export function makePkcs11Seal({ key, pin, environment, ...place }: Pkcs11Settings): Seal {
   const keyName = `${place.token ?? `slot ${place.slot}`}/${key}`
   const self = { kind: 'pkcs11', keyName } as const
 
   async function ask(verb: Pkcs11Task['verb'], nonce: Buffer, input: Buffer, binding: Binding) {
-    const answer = await runTask({
+    const task = {
       ...place,
       key,
       pin: pin.reveal(),
@@ -35,7 +37,8 @@ export function makePkcs11Seal({ key, pin, ...place }: Pkcs11Settings): Seal {
       nonce: nonce.toString('base64'),
       aad: Buffer.from(canonicalJson(binding)).toString('base64'),
       input: input.toString('base64'),
-    }).catch((cause: unknown) => {
+    }
+    const answer = await runTask(task, environment).catch((cause: unknown) => {
       throw new SealError('failed', self, { cause })
     })
     if (!answer) throw new SealError('unreachable', self)
@@ -67,9 +70,10 @@ const reasonOf: Readonly<Record<Extract<Pkcs11Answer, { fault: string }>['fault'
 }
 
 /** The answer of a process of its own; undefined when none came in time. */
-function runTask(task: Pkcs11Task): Promise<Pkcs11Answer | undefined> {
+function runTask(task: Pkcs11Task, env: Readonly<Record<string, string>>): Promise<Pkcs11Answer | undefined> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program], { stdio: ['pipe', 'ignore', 'ignore', 'pipe'] })
+    // The vendor's library runs in there, with what it may need of the environment and none of our settings.
+    const child = spawn(process.execPath, [program], { stdio: ['pipe', 'ignore', 'ignore', 'pipe'], env })
     const late = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
     const chunks: Buffer[] = []
     let size = 0
