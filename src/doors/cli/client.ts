@@ -103,7 +103,7 @@ async function failure(response: Response): Promise<CliError> {
   const problem = (await response.json().catch(() => ({}))) as Shown
   const words = wordsOf(problem)
   const isSignIn = /\/(login|setup)$/.test(new URL(response.url).pathname)
-  const hint = response.status === 401 && !isSignIn ? '. Run `atlas login`, or check ATLAS_TOKEN' : ''
+  const hint = problem.type === 'sealed' ? sealedHint : response.status === 401 && !isSignIn ? tokenHint : ''
   return new CliError(
     `${words}${hint}${problem.requestId ? ` (request ${problem.requestId})` : ''}`,
     response.status === 400 ? 2 : 1,
@@ -111,7 +111,12 @@ async function failure(response: Response): Promise<CliError> {
   )
 }
 
+const tokenHint = '. Run `atlas login`, or check ATLAS_TOKEN'
+const sealedHint =
+  ': the server waits for its root key. Give it shares of the recovery kit (atlas vault unseal); with ATLAS_SEAL its own output says why the provider does not give it'
+
 type Shown = {
+  readonly type?: string
   readonly title?: string
   readonly detail?: string
   readonly requestId?: string
