@@ -106,7 +106,7 @@ function nextOffline({ newKeyFile }: KeyFiles): string {
   const place =
     newKeyFile === undefined
       ? 'Start the servers with the new key alone: without ATLAS_SECRET_KEY_PREVIOUS.'
-      : `Start the servers with ATLAS_SECRET_KEY_FILE=${newKeyFile}, or put that file where they have the key now.`
+      : `Start the servers with ATLAS_SECRET_KEY_FILE=${newKeyFile}, or put that file where they have the key now (with a seal: docs/operate/seals.md).`
   return `
 The old key opens nothing any more. Now:
   1. ${place}
