@@ -61,7 +61,6 @@ function addRekey(vault: Command, shell: Shell): void {
     .action(async (options: KeyFiles) => {
       const isOnline = await asksServer(shell, options)
       const answer = isOnline ? await shell.client().send('POST', '/vault/rekey', {}) : await shell.local.rekey(options)
-      if (answer['approval'] !== undefined) return print(shell.output(), answer, () => fields(answer))
       print(shell.output(), answer, () => `${fields(answer)}\n${isOnline ? next : nextOffline(options)}`)
     })
 }
