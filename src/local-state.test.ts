@@ -51,3 +51,13 @@ test('doctor says when a change of the root key has not come to its end (SEC-ENC
     ['warn', true],
   )
 })
+
+test('doctor says what it may not look at, and goes on', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'atlas-local-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  writeFileSync(join(folder, 'data'), '')
+
+  const found = facts(t, { ATLAS_DATA_DIR: join(folder, 'data') })
+
+  assert.match(found['data'] ?? '', /^warn: not looked at: .*ENOTDIR/)
+})

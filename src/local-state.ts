@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type Config, ConfigError, plainSecretsIn, readConfig } from './config.ts'
 import { sealPath } from './config-seals.ts'
 import { Secret } from './core/secret.ts'
+import { explainFile } from './doors/cli/file-errors.ts'
 import { passwordFault } from './features/identity/password-policy.ts'
 
 export type LocalFact = { readonly check: string; readonly state: 'ok' | 'warn' | 'fail'; readonly detail: string }
@@ -25,6 +26,9 @@ export function inspectLocally(env: NodeJS.ProcessEnv, envFile: string): LocalFa
       ...stagedFact(config.ATLAS_SEAL ? sealPath(config) : (config.keyFile ?? join(data, 'root.key'))),
     ]
   } catch (error) {
+    const file = explainFile(error)
+    if (file !== undefined)
+      return [{ check: 'data', state: 'warn', detail: `not looked at: ${file}. Run this as the user that runs Atlas` }]
     if (!(error instanceof ConfigError)) throw error
     const faults = error.message.split('\n').slice(1)
     return faults.map((fault) => ({ check: 'configuration', state: 'fail', detail: fault.replace(/^\s*- /, '') }))

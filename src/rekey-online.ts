@@ -114,7 +114,7 @@ async function finish({ config, ring, database }: Parts, staging: Staging, to: K
   tidyFileKey(config, to)
 }
 
-const offlineWay = 'Stop every server and run: atlas vault rekey --new-key-file <path>'
+const offlineWay = 'Stop every server and run: atlas vault rekey --new-key-file <path> (docs/operate/keys.md)'
 
 function whyNot(kind: string): string {
   const where =

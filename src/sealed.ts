@@ -128,7 +128,7 @@ async function askAgain({ ask, first }: Provider, state: State, signal: AbortSig
     say(`${first.message}. ${pinWords}`)
     return undefined
   }
-  say(`${last.message}. It is asked again until it does; shares of a recovery kit open this server too.`)
+  say(`${last.message}. It is asked again until it gives the root key; shares of a recovery kit open this server too.`)
   for (let waitMs = firstWaitMs; !signal.aborted; waitMs = Math.min(waitMs * 2, longestWaitMs)) {
     // Several servers that lost the same provider do not come back to it in step.
     const jitter = 0.75 + randomInt(500) / 1000

@@ -264,7 +264,7 @@ async function firstSignIn({ identity }: App, config: Config): Promise<string | 
       await identity.ensureAdmin({ password: config.ATLAS_DEFAULT_ADMIN_PASSWORD })
   } catch (error) {
     if (error instanceof Problem && error.type === 'invalid-input')
-      throw new StartError(`Configuration: ${error.message}`)
+      throw new StartError(`Configuration: ${error.message.replace(/^\/password:/, 'ATLAS_DEFAULT_ADMIN_PASSWORD:')}`)
     throw error
   }
   return identity.openSetup()

@@ -43,7 +43,9 @@ export function plainSource(config: Config): KeySource {
 /** The root key that is there, for commands that need no data. */
 export async function findRootKey(config: Config): Promise<KeyObject> {
   if (!config.ATLAS_SEAL && !config.ATLAS_SECRET_KEY && !existsSync(keyPath(config)))
-    throw new StartError('There is no root key. Give it in ATLAS_SECRET_KEY or ATLAS_SECRET_KEY_FILE.')
+    throw new StartError(
+      `There is no root key: ${keyPath(config)} does not exist. Give it in ATLAS_SECRET_KEY or ATLAS_SECRET_KEY_FILE, or name the server's data directory in ATLAS_DATA_DIR.`,
+    )
   const { staging, read } = keySource(config)
   const { key, staged } = await readable(async () => ({ key: await read(), staged: await staging?.staged() }))
   // Which of the two the data hangs on, only the data tells.

@@ -27,7 +27,7 @@ test('an overdue credential is named by doctor until the next one is promoted (c
   assert.match((await atlas.cli(['secrets', 'list', '--rotation', 'overdue'])).stdout, /OVERDUE 2026-/)
   const credential = (verb: string, ...more: string[]) =>
     atlas.cli(['connections', 'credential', verb, 'lab', ...more], { input: netbox.tokens.v2 })
-  assert.match((await credential('stage', '--field', 'token', '--file', '-')).stdout, /Staged: token/)
+  assert.match((await credential('stage', '--field', 'token', '--from-file', '-')).stdout, /Staged: token/)
   assert.equal((await credential('check')).code, 0)
   assert.match((await credential('promote')).stdout, /signs in with the new credential/)
   assert.match((await atlas.cli(['doctor'])).stdout, /✔ secrets /)

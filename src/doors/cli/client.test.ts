@@ -56,6 +56,18 @@ test('what answers and is not Atlas is said to be so', async (t) => {
   for (const url of urls) assert.match(await failure(`http://${url}`), /not like Atlas|not Atlas itself/)
 })
 
+test('a call that waits for a yes is never taken for one that was carried out', async (t) => {
+  const url = `http://${await listen(t, answering(202, { 'content-type': 'application/json' }, '{"pending":"apr_1","detail":"…"}'))}`
+  const client = makeClient({ url, env: { ATLAS_TOKEN: 'x' } })
+
+  for (const call of [() => client.send('POST', '/vault/keys', {}), () => client.get('/me'), () => client.bytes('/x')])
+    await assert.rejects(call, (error: CliError) => {
+      assert.match(error.message, /^Nothing was done yet: .*atlas approvals approve apr_1/)
+      assert.equal(error.exitCode, 1)
+      return true
+    })
+})
+
 test('faults of the input are said by the names of the fields', async (t) => {
   const errors = [
     { field: '/role', rule: 'is not a role' },

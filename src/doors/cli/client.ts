@@ -59,6 +59,7 @@ export function makeClient({ url: wanted, env }: Parts): Client {
       throw new CliError(explainUnreachable(url, error))
     })
     if (!response.ok) throw await failure(response)
+    if (response.status === 202) await refusePending(response.clone())
     return response
   }
   const json = async (response: Response): Promise<Json> => {
@@ -103,7 +104,7 @@ async function failure(response: Response): Promise<CliError> {
   const problem = (await response.json().catch(() => ({}))) as Shown
   const words = wordsOf(problem)
   const isSignIn = /\/(login|setup)$/.test(new URL(response.url).pathname)
-  const hint = response.status === 401 && !isSignIn ? '. Run `atlas login`, or check ATLAS_TOKEN' : ''
+  const hint = problem.type === 'sealed' ? sealedHint : response.status === 401 && !isSignIn ? tokenHint : ''
   return new CliError(
     `${words}${hint}${problem.requestId ? ` (request ${problem.requestId})` : ''}`,
     response.status === 400 ? 2 : 1,
@@ -111,7 +112,24 @@ async function failure(response: Response): Promise<CliError> {
   )
 }
 
+const tokenHint = '. Run `atlas login`, or check ATLAS_TOKEN'
+const sealedHint =
+  ': the server waits for its root key. Give it shares of the recovery kit (atlas vault unseal); with ATLAS_SEAL its own output says why the provider does not give it'
+
+/** A call that waits for a yes has done nothing; no command may take its answer for what it asked for. */
+async function refusePending(response: Response): Promise<void> {
+  const answer = (await response.json().catch(() => ({}))) as { readonly pending?: unknown }
+  if (typeof answer.pending !== 'string') return
+  const { pending } = answer
+  throw new CliError(
+    `Nothing was done yet: another person must approve this exact call (atlas approvals approve ${pending}). Then send it again over REST with the header Atlas-Approval: ${pending}`,
+    1,
+    answer,
+  )
+}
+
 type Shown = {
+  readonly type?: string
   readonly title?: string
   readonly detail?: string
   readonly requestId?: string

@@ -48,7 +48,9 @@ async function askServer(url: string, now: () => number): Promise<{ result: Resu
       return { result: fail(`${url} answers, but not like Atlas; check ATLAS_URL or --server`), clock: none }
     const clock = compareClock(Date.parse(response.headers.get('date') ?? ''), here)
     if (answer.ready) return { result: ok(`${url} is ready`), clock }
-    return { result: fail(`${url} is not ready: ${cell(answer.notReady)}. Its own output says why`), clock }
+    const hint =
+      answer.notReady?.['vault'] === 'sealed' ? 'Open it with: atlas vault unseal' : 'Its own output says why'
+    return { result: fail(`${url} is not ready: ${cell(answer.notReady)}. ${hint}`), clock }
   } catch (error) {
     return { result: fail(explainUnreachable(url, error)), clock: none }
   }

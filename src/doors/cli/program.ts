@@ -18,6 +18,7 @@ import { addSystem } from './commands/system.ts'
 import { addTokens } from './commands/tokens.ts'
 import { addVault } from './commands/vault.ts'
 import type { Check } from './doctor.ts'
+import { explainFile } from './file-errors.ts'
 import type { Output } from './output.ts'
 
 /** What works without a running server; src/main.ts hands it over, because a door knows no rooms. */
@@ -161,6 +162,8 @@ function inherit(command: Command): void {
 
 function report(error: unknown, shell: Shell): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  const file = explainFile(error)
+  if (file !== undefined) return report(new CliError(file, 2), shell)
   if (!(error instanceof CliError)) throw error
   if (shell.output().json) process.stderr.write(`${JSON.stringify(error.problem ?? { title: error.message })}\n`)
   else process.stderr.write(`${error.message}\n`)

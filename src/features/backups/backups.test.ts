@@ -274,3 +274,21 @@ testOnEach(
     assert.equal(readdirSync(folder).length, 1)
   },
 )
+
+testOnEach(
+  'a folder that is not there any more, such as a disk that was taken out, says so and hides no list',
+  backupsMigrations,
+  async (database, t) => {
+    const { room, folder, another } = setUp(t, database)
+    await (await room.start(byHand)).ended
+
+    const elsewhere = another({ folder: join(folder, readdirSync(folder)[0] ?? '', 'below-a-file') })
+
+    await assert.rejects((await elsewhere.start(byHand)).ended, /cannot be written to its folder \(ENOTDIR\)/)
+    const { items } = await elsewhere.list()
+    assert.deepEqual(items.map(({ state, isHere, problem }) => [state, isHere, problem]).sort(), [
+      ['failed', false, 'The backup cannot be written to its folder (ENOTDIR); look at ATLAS_BACKUP_DIR'],
+      ['ready', false, null],
+    ])
+  },
+)

@@ -37,7 +37,14 @@ export function makeFiles(folder: string) {
       }
     },
 
-    isHere: (id: string): boolean => lstatSync(pathOf(id), { throwIfNoEntry: false })?.isFile() === true,
+    /** A folder that cannot be looked into, such as a disk that is not mounted, has none. */
+    isHere(id: string): boolean {
+      try {
+        return lstatSync(pathOf(id)).isFile()
+      } catch {
+        return false
+      }
+    },
 
     /** Undefined when it is not there, or is not a plain file of that size. */
     async open(id: string, bytes: number): Promise<FileHandle | undefined> {
@@ -79,10 +86,14 @@ async function sync(folder: string): Promise<void> {
 
 /** A folder of mode 0700; a link is not taken for one. */
 function prepare(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const { mode } = lstatSync(folder)
-  if ((mode & constants.S_IFMT) !== constants.S_IFDIR) throw storageProblem({ code: 'ENOTDIR' })
-  if (mode & 0o077) chmodSync(folder, 0o700)
+  try {
+    if (!existsSync(folder)) mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const { mode } = lstatSync(folder)
+    if ((mode & constants.S_IFMT) !== constants.S_IFDIR) throw Object.assign(new Error(), { code: 'ENOTDIR' })
+    if (mode & 0o077) chmodSync(folder, 0o700)
+  } catch (error) {
+    throw storageProblem(error)
+  }
 }
 
 /** A fault of the disk in words; its own message would hold a path. */
@@ -92,6 +103,8 @@ function storageProblem(error: unknown): unknown {
     return new Problem('internal', `The disk of this server is full (${code}); nothing was kept`, { cause: error })
   if (code === 'EEXIST') return new Problem('conflict', 'There is a file of that name already; it is never overwritten')
   if (typeof code === 'string' && /^E(ACCES|PERM|ROFS|NOTDIR|NOENT|LOOP|IO|MFILE|NFILE|FBIG)$/.test(code))
-    return new Problem('internal', `The backup cannot be written to its folder (${code})`, { cause: error })
+    return new Problem('internal', `The backup cannot be written to its folder (${code}); look at ATLAS_BACKUP_DIR`, {
+      cause: error,
+    })
   return error
 }

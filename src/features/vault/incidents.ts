@@ -110,7 +110,7 @@ export function makeIncidents(parts: Parts) {
     if (!before.done && excuse === undefined)
       throw new Problem(
         'conflict',
-        `Not all is done: ${whatIsLeft(before)}. Say why with \`excuse\` to close it all the same`,
+        `Not all is done: ${whatIsLeft(before)}. To close it all the same give an excuse (--excuse), which is kept`,
       )
     if (!(await store.closeIncident(id, now().toISOString(), before.done ? null : (excuse ?? null))))
       throw new Problem('conflict', 'The incident is closed already')

@@ -33,6 +33,11 @@ function addKeeping(audit: Command, shell: Shell): void {
     )
     .requiredOption('--yes', 'that you mean it')
     .action(async (principal: string, { textsFile }: { textsFile?: string }) => {
+      if (!/^(usr|agt|sys)_/.test(principal))
+        throw new CliError(
+          'Name the id (usr_…): `atlas users list`, and the log where the user was removed, show it',
+          2,
+        )
       const texts = textsFile === undefined ? [] : readFileSync(textsFile === '-' ? 0 : textsFile, 'utf8').split('\n')
       const body = { principal, texts: texts.map((text) => text.trim()).filter(Boolean) }
       const answer = await shell.client().send('POST', '/audit/forget', body)
@@ -221,7 +226,11 @@ function writeNew(path: string, text: string): void {
   try {
     writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
   } catch (error) {
-    throw new CliError(`${path} cannot be made (${(error as NodeJS.ErrnoException).code})`, 2)
+    const { code } = error as NodeJS.ErrnoException
+    throw new CliError(
+      code === 'EEXIST' ? `${path} exists already; name another file` : `${path} cannot be made (${code})`,
+      2,
+    )
   }
 }
 

@@ -13,19 +13,20 @@ export function addCredential(connections: Command, shell: Shell): void {
     .summary('change a credential without a gap: stage, check, promote')
     .addHelpText(
       'after',
-      '\nExample:\n  atlas connections credential stage lab --field token --file next.token\n  atlas connections credential check lab\n  atlas connections credential promote lab      # then revoke the old one in the system',
+      '\nExample:\n  atlas connections credential stage lab --field token --from-file next.token\n  atlas connections credential check lab\n  atlas connections credential promote lab      # then revoke the old one in the system',
     )
   credential
     .command('stage <connection>')
     .summary('store new values beside the current ones, which stay in use')
     .option('--field <field>', 'only this field; otherwise each that is set is asked for')
-    .option('--file <path>', 'read the value of --field from a file, - for standard input')
+    .option('--from-file <path>', 'read the value of --field from a file, - for standard input')
     .option('--reference <reference>', 'store where the value of --field is kept instead')
-    .action(async (connection: string, options: { field?: string; file?: string; reference?: string }) => {
-      const { field: only, file, reference } = options
+    .action(async (connection: string, options: { field?: string; fromFile?: string; reference?: string }) => {
+      const { field: only, fromFile: file, reference } = options
       if ((file !== undefined || reference !== undefined) && only === undefined)
-        throw new CliError('--file and --reference need --field: which one is it?', 2)
-      if (file !== undefined && reference !== undefined) throw new CliError('Give --file or --reference, not both', 2)
+        throw new CliError('--from-file and --reference need --field: which one is it?', 2)
+      if (file !== undefined && reference !== undefined)
+        throw new CliError('Give --from-file or --reference, not both', 2)
       const current = (await shell.client().get(at(connection)))['credential'] as string[]
       const given: Json = {}
       for (const field of only === undefined ? current : [only])

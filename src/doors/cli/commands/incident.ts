@@ -90,7 +90,7 @@ function steps(incident: Json, waiting: readonly Json[], names: ReadonlyMap<unkn
   const under = Number(incident['underOldKeys'])
   return [
     `${incident['id']} (${incident['state']} since ${incident['openedAt']}): ${clean(String(incident['reason']))}`,
-    `${sign(incident['rootKeyChanged'] === true)} a new root key${incident['rootKeyChanged'] ? '' : '. Run: atlas vault rekey'}`,
+    `${sign(incident['rootKeyChanged'] === true)} a new root key${incident['rootKeyChanged'] ? '' : '. Run: atlas vault rekey (with SQLite, with the server stopped: docs/operate/incident.md)'}`,
     `${sign(under === 0)} everything sealed under new keys${under === 0 ? '' : `. ${under} to go. Run: atlas vault rewrap`}`,
     `${sign(waiting.length === 0)} ${changed} of ${total} secrets changed in the systems that they open`,
     ...(waiting.length === 0

@@ -61,8 +61,7 @@ function addRekey(vault: Command, shell: Shell): void {
     .action(async (options: KeyFiles) => {
       const isOnline = await asksServer(shell, options)
       const answer = isOnline ? await shell.client().send('POST', '/vault/rekey', {}) : await shell.local.rekey(options)
-      if (answer['approval'] !== undefined) return print(shell.output(), answer, () => fields(answer))
-      print(shell.output(), answer, () => `${fields(answer)}\n${isOnline ? next : ''}`)
+      print(shell.output(), answer, () => `${fields(answer)}\n${isOnline ? next : nextOffline(options)}`)
     })
 }
 
@@ -98,7 +97,23 @@ const next = `
 The old key opens nothing any more. Now:
   1. Copy the new key file (root.sealed, with a seal) to wherever a copy of the old one is.
   2. atlas vault rotate && atlas vault rewrap        seals what is stored under new keys
-  3. atlas vault recovery-kit <folder>               the shares of the old key are of no use`
+  3. atlas vault recovery-kit <folder>               the shares of the old key are of no use
+  4. atlas backup <file>                             older backups still need the old key`
+
+/** The settings are the person's, and a start with the old key is refused. */
+function nextOffline({ newKeyFile }: KeyFiles): string {
+  const place =
+    newKeyFile === undefined
+      ? 'Start the servers with the new key alone: without ATLAS_SECRET_KEY_PREVIOUS.'
+      : `Start the servers with ATLAS_SECRET_KEY_FILE=${newKeyFile}, or put that file where they have the key now (with a seal: docs/operate/seals.md).`
+  return `
+The old key opens nothing any more. Now:
+  1. ${place}
+  2. Copy the new key to wherever a copy of the old one is.
+  3. atlas vault rotate && atlas vault rewrap        seals what is stored under new keys
+  4. atlas vault recovery-kit <folder>               the shares of the old key are of no use
+  5. atlas backup <file>                             older backups still need the old key`
+}
 
 async function asksServer(shell: Shell, { oldKeyFile, newKeyFile }: KeyFiles): Promise<boolean> {
   if (oldKeyFile !== undefined || newKeyFile !== undefined || shell.local.hasPreviousKey()) return false
@@ -132,7 +147,12 @@ function addRecovery(vault: Command, shell: Shell): void {
     .summary('give a share of the root key to a server that waits sealed')
     .option('--share-file <path>', 'read the share from a file, - for standard input')
     .action(async (options: { shareFile?: string }) => {
-      const answer = await shell.signIn('/unseal', { share: await askSecret('Share', options.shareFile) })
+      const share = await askSecret('Share', options.shareFile)
+      const answer = await shell.signIn('/unseal', { share }).catch((error: unknown) => {
+        // Only a sealed server has this path.
+        const isOpen = error instanceof CliError && (error.problem as Json | undefined)?.['status'] === 404
+        throw isOpen ? new CliError('The server is not sealed; there is nothing to do') : error
+      })
       print(shell.output(), answer, () =>
         answer['sealed'] ? `${answer['missing']} more shares are needed` : 'The server is unsealed and starts',
       )

@@ -47,7 +47,10 @@ export function addSystem(program: Command, shell: Shell): void {
   program
     .command('completion <shell>')
     .summary('print a completion script for bash, zsh or fish')
-    .addHelpText('after', '\nIn ~/.bashrc or ~/.zshrc:\n  source <(atlas completion bash)')
+    .addHelpText(
+      'after',
+      '\nIn ~/.bashrc:  source <(atlas completion bash)\nIn ~/.zshrc:   source <(atlas completion zsh)\nFor fish:      atlas completion fish > ~/.config/fish/completions/atlas.fish',
+    )
     .action((name: string) => {
       const script = completionScript(name)
       if (script === undefined) throw new CliError(`${name} is not supported; use bash, zsh or fish`, 2)

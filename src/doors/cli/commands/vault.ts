@@ -30,7 +30,7 @@ export function addVault(program: Command, shell: Shell): void {
             due: (r) => (r['rotation'] === 'overdue' ? `OVERDUE ${r['dueAt']}` : r['dueAt']),
             id: (r) => r['id'],
           },
-          'The vault is empty.',
+          options.rotation === undefined ? 'The vault is empty.' : 'There is none.',
         ),
       )
     })

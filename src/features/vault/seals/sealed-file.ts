@@ -56,7 +56,7 @@ export async function wrapRootKey(seal: Seal, key: KeyObject): Promise<SealedKey
 export async function unwrapRootKey(seal: Seal, sealed: SealedKey): Promise<KeyObject> {
   if (sealed.kind !== seal.kind || sealed.key !== seal.keyName)
     throw new BadSealedFile(
-      `The root key was wrapped by ${sealed.kind} with the key ${sealed.key}, and ATLAS_SEAL names ${seal.kind} with ${seal.keyName}`,
+      `The root key was wrapped by ${sealed.kind} with the key ${sealed.key}, and the settings name ${seal.kind} with ${seal.keyName}. Set what it was wrapped with; docs/operate/seals.md says how to change it`,
     )
   const plain = await seal.unwrap(sealed.wrapped, bindingOf(sealed.fingerprint))
   try {
