@@ -237,11 +237,11 @@ test('a wrapped root key that was edited, swapped or is of another key is refuse
     ['no file', undefined, /there is a database but no .*root\.sealed/],
     ['half a file', mine.slice(0, 80), /is damaged/],
     ['a file of another form', edit({ extra: 1 }), /is damaged/],
-    ['another kind', edit({ kind: 'aws-kms' }), /wrapped by aws-kms .* and ATLAS_SEAL names transit/],
+    ['another kind', edit({ kind: 'aws-kms' }), /wrapped by aws-kms .* and the settings name transit/],
     [
       'another key of the provider',
       mine,
-      /wrapped by transit with the key transit\/atlas, and ATLAS_SEAL names transit with transit\/other/,
+      /wrapped by transit with the key transit\/atlas, and the settings name transit with transit\/other/,
       { ATLAS_TRANSIT_KEY: 'other', ATLAS_TRANSIT_TOKEN: bao.rootToken },
     ],
     [

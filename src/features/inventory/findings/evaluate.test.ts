@@ -333,8 +333,18 @@ testOnEach('what people may not do to a finding', inventoryMigrations, async (da
 
 testOnEach('one evaluation at a time; the lease of a dead one is taken over', inventoryMigrations, async (database) => {
   const { run, source, clock, all } = company(database, { machines: [longOff()] })
-  const other = makeFindings({ database, source, now: clock.now })
-  const outcomes = await Promise.allSettled([run(), other.evaluate(never)])
+  // Whoever has begun waits until the other has its answer; otherwise the one could end before the other asks.
+  const answered = Promise.withResolvers<void>()
+  setTimeout(answered.resolve, 10_000).unref()
+  const slow: Source = {
+    ...source,
+    async *machines() {
+      await answered.promise
+      yield* source.machines()
+    },
+  }
+  const start = () => makeFindings({ database, source: slow, now: clock.now }).evaluate(never).finally(answered.resolve)
+  const outcomes = await Promise.allSettled([start(), start()])
   assert.deepEqual(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
   const refused = outcomes.find((outcome) => outcome.status === 'rejected')
   assert.equal((refused as PromiseRejectedResult).reason.type, 'conflict')
