@@ -4,6 +4,18 @@ import { join } from 'node:path'
 /** Where something was written or said, and the bytes. */
 export type Place = { readonly where: string; readonly bytes: Buffer }
 
+/** The files of a folder that others work in: what vanishes before it is read was not there. */
+export function filesIn(folder: string): Place[] {
+  return readdirSync(folder).flatMap((name) => {
+    try {
+      return [{ where: join(folder, name), bytes: readFileSync(join(folder, name)) }]
+    } catch (error) {
+      if (['ENOENT', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
+      throw error
+    }
+  })
+}
+
 /** Every ordinary file below a folder. */
 export function filesBelow(folder: string): Place[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })

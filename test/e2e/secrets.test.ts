@@ -9,7 +9,7 @@ import { sql } from 'kysely'
 import { openPostgres } from '../../src/lib/db/database.ts'
 import { freshPostgresUrl } from '../../src/testing/databases.ts'
 import { type Atlas, type Env, newFolder, runAtlas, startAtlas } from '../../src/testing/server.ts'
-import { filesBelow, findCanaries, type Place } from './canaries.ts'
+import { filesBelow, filesIn, findCanaries, type Place } from './canaries.ts'
 import { dumpPostgres, dumpSqlite } from './dump.ts'
 import { byCommandLine, family, plantEverywhere, planted, rootKey } from './plant.ts'
 import { eventually } from './steps.ts'
@@ -146,10 +146,13 @@ async function filesOfPostgres(url: string): Promise<Place[]> {
   const database = openPostgres({ url, maxConnections: 1 })
   try {
     await sql`checkpoint`.execute(database.db)
-    const { rows } = await sql<{
-      path: string
-    }>`select setting as path from pg_settings where name = 'data_directory'`.execute(database.db)
-    return filesBelow(rows[0]?.path ?? '').filter(({ bytes }) => bytes.length > 0)
+    const { rows } = await sql<{ path: string; oid: string }>`select setting as path,
+      (select oid::text from pg_database where datname = current_database()) as oid
+      from pg_settings where name = 'data_directory'`.execute(database.db)
+    const [{ path, oid } = { path: '', oid: '' }] = rows
+    // Of this database, and what all write into; other tests drop theirs meanwhile.
+    const files = [`base/${oid}`, 'pg_wal', 'global'].flatMap((folder) => filesIn(join(path, folder)))
+    return files.filter(({ bytes }) => bytes.length > 0)
   } finally {
     await database.close()
   }
