@@ -5,7 +5,7 @@ import { readConfig, settings } from './config.ts'
 import { Secret } from './core/secret.ts'
 import { redactorOf } from './start.ts'
 
-const samples: Readonly<Record<string, string>> = { ATLAS_DATABASE_URL: 'postgresql://atlas:kept%2Fvalue-0815@h/d' }
+const samples: Readonly<Record<string, string>> = { ATLAS_DATABASE_URL: 'postgresql://atlas:canary%2Fvalue-0815@h/d' }
 
 test('each secret of the configuration is known to what redacts, and the password in the address of the database (SEC-ENC-10, claims: D22)', () => {
   const text = (name: string) => samples[name] ?? `${name.toLowerCase()}-${'0123456789abcdef'.repeat(2)}`
@@ -24,7 +24,7 @@ test('each secret of the configuration is known to what redacts, and the passwor
     names.filter((name) => redact(`<${text(name)}>`) !== '<[secret]>'),
     [],
   )
-  assert.equal(redact('password kept/value-0815 is wrong'), 'password [secret] is wrong')
+  assert.equal(redact('password canary/value-0815 is wrong'), 'password [secret] is wrong')
   for (const encoding of ['base64', 'base64url', 'hex'] as const)
     assert.match(redact(key.toString(encoding)) as string, /^\[secret\]=?$/)
 })
