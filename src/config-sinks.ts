@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { z } from 'zod'
+import { isLoopback, isSafeUrl } from './config-address.ts'
 import { Secret } from './core/secret.ts'
 import type { SinkSettings } from './features/audit/sinks/sinks.ts'
 
@@ -181,10 +182,9 @@ function isWebhookSecret(text: string): boolean {
 
 /** An address can hold what gives access in its path or query; a name and a password in it would end up in proxies' logs. */
 function isWebUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, hostname, username, password } = new URL(text)
-  const isSafe = protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
-  return isSafe && username === '' && password === ''
+  if (!isSafeUrl(text)) return false
+  const { username, password } = new URL(text)
+  return username === '' && password === ''
 }
 
 function isSyslogUrl(text: string): boolean {
@@ -192,8 +192,4 @@ function isSyslogUrl(text: string): boolean {
     return false
   const { protocol, hostname } = new URL(text)
   return protocol === 'tls:' || isLoopback(hostname)
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
 }

@@ -1,9 +1,10 @@
 import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { isLoopback, isSafeUrl } from './config-address.ts'
 import { referencedIn, referenceFaults, referenceSettings } from './config-references.ts'
 import { sealFaults, sealSettings, standardNames } from './config-seals.ts'
-import { isLoopback, sinkFaults, sinkSettings } from './config-sinks.ts'
+import { sinkFaults, sinkSettings } from './config-sinks.ts'
 import { Secret } from './core/secret.ts'
 import {
   parseDetailRetention,
@@ -14,8 +15,6 @@ import {
 import { nextTimes } from './lib/cron.ts'
 import { NoteError } from './lib/signed-note.ts'
 import { type Policy, parsePolicy } from './lib/tlog-policy.ts'
-
-export { isLoopback } from './config-sinks.ts'
 
 const secret = z
   .string()
@@ -247,12 +246,6 @@ export function plainSecretsIn(envFile: string): string[] {
 
 /** Every secret there is takes one of these; what it becomes tells whether a setting is one. */
 const samples = ['x'.repeat(64), 'postgresql://h/d', `whsec_${'x'.repeat(64)}`]
-
-function isSafeUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, hostname } = new URL(text)
-  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
-}
 
 function defined(env: NodeJS.ProcessEnv): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter((pair): pair is [string, string] => pair[1] !== undefined))

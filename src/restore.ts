@@ -4,7 +4,6 @@ import {
   constants,
   existsSync,
   fstatSync,
-  fsyncSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -33,6 +32,7 @@ import { decodeLines } from './lib/db/image.ts'
 import { ImageFault, loadImage } from './lib/db/image-load.ts'
 import { migrate } from './lib/db/migrate.ts'
 import { analyze, inOneTransaction, isEmpty } from './lib/db/one-transaction.ts'
+import { syncPath } from './lib/disk.ts'
 import { EnvelopeError, open } from './lib/envelope.ts'
 import { newId } from './lib/ids.ts'
 import { rootKeyFingerprint } from './lib/root-key.ts'
@@ -198,7 +198,7 @@ async function intoFolder(config: Config, opened: Opened): Promise<Record<string
     const answer = await intoSqlite(copy, opened, (database) => note(config, database, opened))
     refuse()
     renameSync(copy, target)
-    sync(dirname(target))
+    syncPath(dirname(target))
     return answer
   } finally {
     removeRestoreCopy(config)
@@ -219,7 +219,7 @@ async function intoSqlite(
     await database.close()
   }
   settleSqlite(path, findFileKey(path, opened.rootKey.export()), { check: true })
-  sync(path)
+  syncPath(path)
   return answer
 }
 
@@ -358,14 +358,5 @@ async function keyIfThere(config: Config): Promise<KeyObject | undefined> {
   } catch (error) {
     if (error instanceof StartError && error.cause === undefined) return undefined
     throw error
-  }
-}
-
-function sync(path: string): void {
-  const file = openSync(path, constants.O_RDONLY)
-  try {
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
   }
 }

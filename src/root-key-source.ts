@@ -2,7 +2,8 @@ import type { KeyObject } from 'node:crypto'
 import { lstatSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Secret } from './core/secret.ts'
-import { parseRootKey, readKeyFile, syncFolder, writeKeyFile } from './lib/root-key.ts'
+import { syncPath } from './lib/disk.ts'
+import { parseRootKey, readKeyFile, writeKeyFile } from './lib/root-key.ts'
 
 /**
  * Where the root key comes from, and where the next one goes. A change of the root key stages the new key, puts the data under it,
@@ -51,7 +52,7 @@ export function fileSource(path: string): KeySource {
           rmSync(`${next()}.new`, { force: true })
           writeKeyFile(`${next()}.new`, key)
           renameSync(`${next()}.new`, next())
-          syncFolder(dirname(next()))
+          syncPath(dirname(next()))
         } catch (cause) {
           const { code } = cause as NodeJS.ErrnoException
           if (code === undefined || !['EACCES', 'EPERM', 'EROFS'].includes(code)) throw cause
@@ -61,13 +62,13 @@ export function fileSource(path: string): KeySource {
       staged: async () => (lstatSync(next(), { throwIfNoEntry: false }) ? readKeyFile(next()) : undefined),
       async promote() {
         renameSync(next(), real())
-        syncFolder(dirname(real()))
+        syncPath(dirname(real()))
       },
       async drop() {
         rmSync(`${next()}.new`, { force: true })
         if (!lstatSync(next(), { throwIfNoEntry: false })) return
         rmSync(next())
-        syncFolder(dirname(next()))
+        syncPath(dirname(next()))
       },
     },
   }

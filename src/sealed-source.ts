@@ -15,8 +15,8 @@ import {
   writeSealedFile,
 } from './features/vault/seals/sealed-file.ts'
 import { makeTransitSeal } from './features/vault/seals/transit.ts'
+import { syncPath } from './lib/disk.ts'
 import { makeOutbound, type Send } from './lib/outbound.ts'
-import { syncFolder } from './lib/root-key.ts'
 import { type KeySource, NotReplaceable, type Staging } from './root-key-source.ts'
 import { StartError } from './start-error.ts'
 
@@ -68,12 +68,12 @@ export function sealedSource(config: Config): SealedSource | undefined {
       staged: () => open(next),
       async promote() {
         renameSync(next, path)
-        syncFolder(dirname(path))
+        syncPath(dirname(path))
       },
       async drop() {
         if (!existsSync(next)) return
         rmSync(next)
-        syncFolder(dirname(next))
+        syncPath(dirname(next))
       },
     },
   }

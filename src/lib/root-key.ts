@@ -1,6 +1,7 @@
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { syncPath } from './disk.ts'
 import { deriveKey } from './envelope.ts'
 
 /** A root key that cannot be used. The message says what to change and never shows any of the value. */
@@ -125,15 +126,5 @@ function writeDurably(path: string, content: Buffer): void {
   } finally {
     closeSync(file)
   }
-  syncFolder(dirname(path))
-}
-
-/** Makes the names in a folder durable: what was made, renamed or removed there stays so. */
-export function syncFolder(path: string): void {
-  const folder = openSync(path, constants.O_RDONLY)
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
+  syncPath(dirname(path))
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Problem } from '../../core/problem.ts'
 import { headerValues } from './bearer.ts'
@@ -44,9 +45,15 @@ export function protect(request: FastifyRequest, reply: FastifyReply): void {
 
 /** Tokens travel over plain http only on this machine, or from a trusted proxy that says it was https until there. */
 function refusePlainHttp({ protocol, raw }: FastifyRequest): void {
-  const peer = (raw.socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '')
-  const isLocal = peer === '' || peer === '::1' || peer.startsWith('127.')
+  // No address: the request did not come over a network (app.inject).
+  const isLocal = !raw.socket.remoteAddress || isLocalPeer(raw)
   if (protocol !== 'https' && !isLocal) throw new Problem('denied', 'Plain http is refused; use https')
+}
+
+/** Whether the other end of the socket is on this machine; what a proxy there passes on comes from anywhere. */
+export function isLocalPeer({ socket }: IncomingMessage): boolean {
+  const peer = (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '')
+  return peer === '::1' || peer.startsWith('127.')
 }
 
 function checkHost(request: FastifyRequest, named: ReadonlySet<string>): void {

@@ -2,6 +2,7 @@ import { hash, timingSafeEqual } from 'node:crypto'
 import { Problem } from '../../core/problem.ts'
 import { metricsContentType } from '../../lib/metrics.ts'
 import { readBearer } from './bearer.ts'
+import { isLocalPeer } from './guard.ts'
 import type { HttpDoorParts } from './parts.ts'
 import type { Exchange, Route } from './route.ts'
 
@@ -32,11 +33,10 @@ export function metricsRoute({ metrics, unauthenticatedLimit }: HttpDoorParts): 
 
 /** What a proxy on this machine passes on is not of this machine, whether or not the proxy is trusted. */
 function isLocal({ request }: Exchange): boolean {
-  const peer = (request.raw.socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '')
   const isForwarded = Object.keys(request.headers).some((name) =>
     /^(forwarded|via|x-forwarded-.*|x-real-ip)$/.test(name),
   )
-  return (peer === '::1' || peer.startsWith('127.')) && !isForwarded
+  return isLocalPeer(request.raw) && !isForwarded
 }
 
 function isToken({ request }: Exchange, expected: Buffer): boolean {

@@ -1,7 +1,8 @@
-import { chmodSync, constants, existsSync, lstatSync, mkdirSync } from 'node:fs'
+import { constants, existsSync, lstatSync } from 'node:fs'
 import { type FileHandle, link, open, readdir, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { Problem } from '../../core/problem.ts'
+import { openWhole, privateFolder } from '../../lib/disk.ts'
 import { isId } from '../../lib/ids.ts'
 
 export type Files = ReturnType<typeof makeFiles>
@@ -47,13 +48,7 @@ export function makeFiles(folder: string) {
     },
 
     /** Undefined when it is not there, or is not a plain file of that size. */
-    async open(id: string, bytes: number): Promise<FileHandle | undefined> {
-      const handle = await open(pathOf(id), constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => undefined)
-      const found = await handle?.stat()
-      if (found?.isFile() && found.size === bytes) return handle
-      await handle?.close()
-      return undefined
-    },
+    open: async (id: string, bytes: number): Promise<FileHandle | undefined> => openWhole(pathOf(id), bytes),
 
     async remove(id: string): Promise<void> {
       await rm(pathOf(id), { force: true })
@@ -84,13 +79,9 @@ async function sync(folder: string): Promise<void> {
   }
 }
 
-/** A folder of mode 0700; a link is not taken for one. */
 function prepare(folder: string): void {
   try {
-    if (!existsSync(folder)) mkdirSync(folder, { recursive: true, mode: 0o700 })
-    const { mode } = lstatSync(folder)
-    if ((mode & constants.S_IFMT) !== constants.S_IFDIR) throw Object.assign(new Error(), { code: 'ENOTDIR' })
-    if (mode & 0o077) chmodSync(folder, 0o700)
+    privateFolder(folder)
   } catch (error) {
     throw storageProblem(error)
   }

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { chmodSync, constants, existsSync, lstatSync, mkdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Problem } from '../../core/problem.ts'
+import { openWhole, privateFolder } from '../../lib/disk.ts'
 import { isId } from '../../lib/ids.ts'
 
 type Parts = {
@@ -32,7 +33,7 @@ export function makeFiles({ folder, mostBytes, create = createNew }: Parts) {
       const part = `${path}.part`
       let handle: FileHandle | undefined
       try {
-        prepare(folder)
+        privateFolder(folder)
         handle = await create(part)
         const written = await writeAll(handle, chunks, mostBytes)
         await handle.close()
@@ -46,13 +47,7 @@ export function makeFiles({ folder, mostBytes, create = createNew }: Parts) {
     },
 
     /** Undefined when it is not there, or is not a plain file of that size. */
-    async open(id: string, bytes: number): Promise<FileHandle | undefined> {
-      const handle = await open(pathOf(id), constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => undefined)
-      const found = await handle?.stat()
-      if (found?.isFile() && found.size === bytes) return handle
-      await handle?.close()
-      return undefined
-    },
+    open: async (id: string, bytes: number): Promise<FileHandle | undefined> => openWhole(pathOf(id), bytes),
 
     async remove(id: string): Promise<void> {
       await rm(pathOf(id), { force: true })
@@ -62,7 +57,7 @@ export function makeFiles({ folder, mostBytes, create = createNew }: Parts) {
     /** Removes what `isKnown` does not want. What is not named like ours is left alone. */
     async sweep(isKnown: (id: string, isComplete: boolean) => boolean): Promise<void> {
       if (!existsSync(folder)) return
-      prepare(folder)
+      privateFolder(folder)
       for (const name of await readdir(folder)) {
         const id = name.replace(/\.part$/, '')
         if (!id.startsWith('exp_') || !isId(id) || isKnown(id, id === name)) continue
@@ -97,14 +92,6 @@ async function writeAll(
 /** `wx`: never through a link that somebody put there. */
 function createNew(path: string): Promise<FileHandle> {
   return open(path, 'wx', 0o600)
-}
-
-/** A folder of mode 0700; a link is not taken for one. */
-function prepare(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const { mode } = lstatSync(folder)
-  if ((mode & constants.S_IFMT) !== constants.S_IFDIR) throw Object.assign(new Error(), { code: 'ENOTDIR' })
-  if (mode & 0o077) chmodSync(folder, 0o700)
 }
 
 /** A fault of the disk in words for whoever waits for the export; its own message would hold a path. */

@@ -1,8 +1,8 @@
 import { hkdfSync, type KeyObject } from 'node:crypto'
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { syncPath } from '../disk.ts'
 import { deriveKey, isSealedWith, open, seal } from '../envelope.ts'
-import { syncFolder } from '../root-key.ts'
 
 // The key of a SQLite file comes from the root key: HKDF-SHA-256, info `atlas/database`. When the root key was changed while the file
 // was in use, the file keeps its key, and that lies in a small file beside it, sealed for the root key: one line of base64 for each
@@ -37,7 +37,7 @@ export function keepFileKey(path: string, fileKey: Buffer, rootKeys: readonly Ke
     closeSync(file)
   }
   renameSync(`${kept}.new`, kept)
-  syncFolder(dirname(kept))
+  syncPath(dirname(kept))
 }
 
 /** For a file whose key is that of the root key again. */
@@ -46,7 +46,7 @@ export function dropKeptFileKey(path: string): void {
   rmSync(`${kept}.new`, { force: true })
   if (!existsSync(kept)) return
   rmSync(kept)
-  syncFolder(dirname(kept))
+  syncPath(dirname(kept))
 }
 
 /** Whether a key is kept beside the file at all. */

@@ -1,5 +1,6 @@
-import { closeSync, constants, copyFileSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs'
+import { constants, copyFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { syncPath } from '../disk.ts'
 import { type Database, openSqliteWith, setSqliteKey, settleSqlite } from './database.ts'
 import { dropKeptFileKey } from './file-key.ts'
 
@@ -28,26 +29,17 @@ export async function rekeySqlite(
     setSqliteKey(copy, keys)
     // Read once more, from the file: what does not open must not take the place of what does.
     settleSqlite(copy, keys.to, { check: true })
-    sync(copy)
+    syncPath(copy)
   } catch (error) {
     removeAll(copy)
     throw error
   }
   renameSync(copy, path)
-  sync(dirname(path))
+  syncPath(dirname(path))
   // Where it is still here after a crash, it is for another root key or another file, and is not used.
   dropKeptFileKey(path)
 }
 
 function removeAll(path: string): void {
   for (const end of ['', '-journal', '-wal', '-shm']) rmSync(path + end, { force: true })
-}
-
-function sync(path: string): void {
-  const file = openSync(path, constants.O_RDONLY)
-  try {
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
 }

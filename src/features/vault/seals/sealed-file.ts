@@ -13,7 +13,8 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
-import { rootKeyFingerprint, syncFolder } from '../../../lib/root-key.ts'
+import { syncPath } from '../../../lib/disk.ts'
+import { rootKeyFingerprint } from '../../../lib/root-key.ts'
 import { type Binding, type Seal, SealError } from './seal.ts'
 
 // `root.sealed`: the root key as its provider wrapped it. Without the provider nothing in it is secret.
@@ -108,7 +109,7 @@ export function writeSealedFile(path: string, sealed: SealedKey, { replace }: { 
       closeSync(file)
       rmSync(draft, { force: true })
     }
-    syncFolder(dirname(path))
+    syncPath(dirname(path))
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new BadSealedFile(
